@@ -1,0 +1,239 @@
+"""keepface restore: photos in, photos with their faces restored out."""
+
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from keepface.cli.paths import Job, Jobs, plan
+from keepface.cli.show import FAILED, progress, report, say, say_json, tell
+from keepface.errors import KeepfaceError, OutputExistsError, PhotoError, RecipeError
+
+if TYPE_CHECKING:
+    from keepface.engine.photo import SquareRestorer
+    from keepface.engine.references import References
+    from keepface.engine.result import Restoration
+    from keepface.engine.settings import RestoreSettings
+    from keepface.image.files import Limits
+
+
+@dataclass(frozen=True)
+class Model:
+    """Which networks to restore with, where, and how precisely."""
+
+    method: str
+    family: str
+    device: str | None
+    precision: str | None
+    keeps_features: bool = False  # of the references, in the user's cache folder
+
+    def load(self) -> "SquareRestorer":
+        """Load the networks."""
+        from keepface.device import choose_device, choose_dtype
+        from keepface.engine.restorer import Restorer
+
+        device = choose_device(self.device)
+        restorer = Restorer.from_pretrained(
+            self.family, method=self.method, device=device, dtype=choose_dtype(self.precision, device)
+        )
+        if self.keeps_features:
+            from keepface.cli.cache import features_folder
+            from keepface.identity.embed import FeatureCache
+
+            restorer.embedder.cache = FeatureCache(features_folder())
+        return restorer
+
+
+@dataclass(frozen=True)
+class Call:
+    """All of one call of the command."""
+
+    jobs: Jobs
+    references: tuple[Path, ...]
+    weights: tuple[float, ...] | None
+    settings: "RestoreSettings"
+    limits: "Limits"
+    seed: int
+    is_aligned: bool | None
+    force: bool
+
+
+def restore(
+    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="Photos, or folders of photos.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="File to write; a folder for several photos.", show_default=False)
+    ],
+    ref: Annotated[list[Path] | None, typer.Option(help="Photo of the person; may be repeated.")] = None,
+    ref_weight: Annotated[list[float] | None, typer.Option(help="Weight 0..1 of each --ref, in order.")] = None,
+    method: Annotated[str, typer.Option(help="Published system to restore by.")] = "faceme",
+    family: Annotated[str, typer.Option(help="Networks: a bundled name, a folder or a hub id.")] = "compact",
+    steps: Annotated[int, typer.Option(help="Sampling steps.")] = 20,
+    seed: Annotated[int, typer.Option(help="The same seed makes the same picture.", min=0)] = 0,
+    guidance: Annotated[float | None, typer.Option(help="Guidance scale; default: the method's own.")] = None,
+    identity: Annotated[float, typer.Option(help="Strength of the references, 0..1.")] = 1.0,
+    colour: Annotated[str, typer.Option(help="Colours from the input: wavelet, adain or none.")] = "wavelet",
+    aligned: Annotated[
+        bool | None, typer.Option("--aligned/--not-aligned", help="Is INPUT a face square? Default: look.")
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Refuse doubtful references.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace outputs that exist.")] = False,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:N or mps.")] = None,
+    precision: Annotated[str | None, typer.Option(help="float32, bf16 or fp16.")] = None,
+    max_pixels: Annotated[int, typer.Option(help="Refuse larger photos.", min=1)] = 64_000_000,
+    max_faces: Annotated[int, typer.Option(help="Refuse photos with more faces.", min=1)] = 50,
+    cache: Annotated[bool, typer.Option("--cache", help="Keep the references' features for next time.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Restore the faces in photos, led by other photos (--ref) of the person."""
+    references = _existing(ref or [])
+    jobs = plan(inputs, output, references)
+    from keepface.config import from_dict
+    from keepface.engine.settings import RestoreSettings
+    from keepface.image.files import Limits
+
+    chosen: dict[str, Any] = {"steps": steps, "guidance": guidance, "identity": identity, "colour": colour}
+    settings = from_dict(RestoreSettings, {**chosen, "strict": strict, "max_faces": max_faces}, "restore")
+    weights = tuple(ref_weight) if ref_weight else None
+    if weights is not None and len(weights) != len(references):
+        raise RecipeError(f"{len(references)} --ref and {len(weights)} --ref-weight; give one weight for each, or none")
+    call = Call(jobs, tuple(references), weights, settings, Limits(max_pixels), seed, aligned, force)
+    rows = []
+    for row, restoration in _rows(call, Model(method, family, device, precision, cache)):
+        rows.append(row)
+        _tell(row, restoration, as_json)
+    if as_json:
+        say_json({"results": rows})
+    if any(row["error"] for row in rows):
+        raise typer.Exit(FAILED)
+
+
+def _existing(references: list[Path]) -> list[Path]:
+    for path in references:
+        if not path.exists():
+            raise typer.BadParameter(f"{path}: there is no such file", param_hint="--ref")
+    return references
+
+
+def _rows(call: Call, model: Model) -> Iterator[tuple[dict[str, Any], "Restoration | None"]]:
+    """Do the jobs one by one; what fails is told in its row, and the next goes on."""
+    from keepface.engine.result import failed, skipped
+
+    for folder in call.jobs.empty:
+        yield failed(str(folder), f"{folder}: holds no photos", 0.0), None
+    waiting = []
+    for job in call.jobs.jobs:
+        if call.jobs.is_batch and job.output.exists() and not call.force:
+            yield skipped(str(job.source), str(job.output)), None
+            continue
+        try:
+            _check_output(job, call)
+            _check_input(job)
+            waiting.append(job)
+        except KeepfaceError as error:
+            yield failed(str(job.source), str(error), 0.0), None
+    if not waiting:
+        return
+    try:
+        restorer, references = _load(call, model)
+    except RecipeError:
+        raise
+    except KeepfaceError as error:
+        for job in waiting:
+            yield failed(str(job.source), str(error), 0.0), None
+        return
+    for job in waiting:
+        started = time.perf_counter()
+        try:
+            restoration = _restore(job, call, restorer, references)
+            yield restoration.to_json(str(job.output)), restoration
+        except (KeepfaceError, OSError, MemoryError) as error:
+            yield failed(str(job.source), str(error) or type(error).__name__, time.perf_counter() - started), None
+
+
+def _check_output(job: Job, call: Call) -> None:
+    """Find out before the work what would stop the result from being written after it."""
+    from keepface.image.files import FORMATS
+
+    if job.output.suffix.lower() not in FORMATS:
+        raise PhotoError(f"{job.output}: no format is known by this ending; use {', '.join(FORMATS)}")
+    if job.output.exists() and not call.force:
+        raise OutputExistsError(f"{job.output}: exists already; choose another name, or replace it with --force")
+    if call.jobs.is_batch:
+        try:
+            job.output.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise PhotoError(f"{job.output.parent}: can't be made: {error.strerror or error}") from None
+    if not job.output.parent.is_dir():
+        raise PhotoError(f"{job.output}: there is no folder {job.output.parent}; make it first")
+
+
+def _check_input(job: Job) -> None:
+    if not job.source.exists():
+        raise PhotoError(f"{job.source}: there is no such file")
+
+
+def _load(call: Call, model: Model) -> "tuple[SquareRestorer, References]":
+    from keepface.engine.references import gather_references
+
+    restorer = model.load()
+    references = gather_references(restorer, call.references, call.weights, call.settings.strict)
+    for item in references.left_out:
+        tell(f"reference {item.source} left out: {item.reason}")
+    return restorer, references
+
+
+def _restore(job: Job, call: Call, restorer: "SquareRestorer", references: "References") -> "Restoration":
+    from keepface.engine.photo import restore_photo
+    from keepface.image.files import read_photo
+
+    photo = read_photo(job.source, call.limits)
+    with progress(job.source.name) as advance:
+        restoration = restore_photo(restorer, photo, references, call.settings, call.seed, call.is_aligned, advance)
+    same_format = job.source.suffix.lower() == job.output.suffix.lower()
+    if restoration.changed or not same_format:
+        restoration.save(job.output, force=call.force)
+    else:
+        _copy(job.source, job.output)
+    return restoration
+
+
+def _copy(source: Path, output: Path) -> None:
+    """Copy a photo in which nothing was restored, byte for byte; the copy appears whole or not at all."""
+    aside = output.with_name(f".{output.name[:100]}.{secrets.token_hex(4)}.part")
+    try:
+        shutil.copyfile(source, aside)
+        os.replace(aside, output)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def _tell(row: dict[str, Any], restoration: "Restoration | None", as_json: bool) -> None:
+    """Say what was done to one photo; with --json only what went wrong, on stderr."""
+    if row["error"]:
+        report(KeepfaceError(row["error"]))
+        return
+    if as_json:
+        return
+    if restoration is None:
+        say(f"{row['output']} is there already, left alone (--force restores it again)")
+        return
+    say(f"{row['input']} -> {row['output']}  {_done(restoration)}, {row['seconds']:.1f} s")
+    for number, face in enumerate(restoration.faces, 1):
+        if face.box is not None and face.reason:
+            say(f"  face {number} at {face.box[0]:.0f},{face.box[1]:.0f}: {face.reason}")
+        before, after = face.similarity.input_to_references, face.similarity.output_to_references
+        if before is not None and after is not None:
+            say(f"  likeness to the references: {before:.2f} before, {after:.2f} after")
+
+
+def _done(restoration: "Restoration") -> str:
+    if restoration.faces[0].box is None:
+        return "no face found, photo left as it is"
+    count = sum(face.restored for face in restoration.faces)
+    return f"{count} of {len(restoration.faces)} face{'s' if len(restoration.faces) > 1 else ''} restored"

@@ -1,0 +1,59 @@
+"""What the command line says: plain lines and tables for people, one JSON object for programs, progress on stderr."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from keepface.errors import KeepfaceError, RecipeError
+
+FAILED, USAGE = 1, 2  # exit statuses
+Advance = Callable[[int, int], None]  # done, in all
+
+
+def say(line: str) -> None:
+    """Write a line to stdout; bytes of file names that are no text become question marks."""
+    typer.echo(_printable(line))
+
+
+def tell(line: str) -> None:
+    """Write a line to stderr."""
+    typer.echo(_printable(line), err=True)
+
+
+def say_json(value: Mapping[str, Any]) -> None:
+    """Write one JSON object to stdout."""
+    typer.echo(json.dumps(value, indent=1, allow_nan=False))
+
+
+def report(error: KeepfaceError) -> int:
+    """Write an error in one line to stderr and return the exit status it ends with."""
+    tell(f"error: {' '.join(str(error).split())}")
+    return USAGE if isinstance(error, RecipeError) else FAILED
+
+
+def say_table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Write a table to stdout."""
+    table = Table(*names, box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(*(_printable(cell) for cell in row))
+    Console(markup=False, highlight=False).print(table)
+
+
+@contextmanager
+def progress(text: str) -> Iterator[Advance]:
+    """Show a bar on stderr while work goes on, if stderr is a terminal; the value is to be called with each step."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(_printable(text), total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _printable(text: str) -> str:
+    return text.encode("utf-8", "replace").decode("utf-8")

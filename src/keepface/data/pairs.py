@@ -1,0 +1,173 @@
+"""Clean to (low, clean, references): the batches a restorer learns from.
+
+Liu et al., AAAI 2025, "FaceMe: Robust Blind Face Restoration with Personal Identification"  [FaceMe]
+
+A batch is a pure function of (step, seed), so a run that resumes at step n sees what it would have seen. `plan` draws
+everything that is random and touches no pixel; `batch` carries the plan out.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from keepface.data.copies import SAME_PHOTO, find_copies
+from keepface.data.identities import by_person, real_references
+from keepface.data.prepare import Pack
+from keepface.degrade.chains import FirstOrderSettings, Step, draw_first_order, replay
+from keepface.errors import DataError
+from keepface.image.files import from_uint8
+from keepface.seeds import derive, numpy_generator
+
+SYNTHETIC = "synthetic"  # the source of photos that are references and never targets
+
+
+@dataclass(frozen=True)
+class PairSettings:
+    """How targets, their references and their degradation are drawn."""
+
+    degradation: FirstOrderSettings = field(default_factory=FirstOrderSettings)
+    max_references: int = 4  # a batch has 1 to this many, the same count for all its targets [FaceMe, Sec. 4.1]
+    own_in_pool: bool = True  # the clean photo's own features are among the references it may draw [FaceMe]
+    identity_dropout: float = 0.0  # share without identity; 0.5 in FaceMe's second stage
+    dropout_per: Literal["batch", "sample"] = "batch"  # FaceMe draws it once a batch
+    flip: float = 0.5  # share of mirrored targets  # ours: FaceMe mirrors none
+    shift_px: int = 4  # a target's square is moved by up to this, within its margin  # ours
+    same_photo: float = SAME_PHOTO  # photos of a person this alike are copies of one  # ours, see copies.py
+    min_native_px: float = 0.0  # targets whose crop has fewer real pixels are passed over
+
+
+@dataclass(frozen=True)
+class Target:
+    """Everything drawn for one target of a batch."""
+
+    photo: int  # its number in the pack
+    offset: tuple[int, int]  # (x, y) px
+    flip: bool
+    draw: tuple[Step, ...]  # its degradation
+    references: tuple[int, ...]  # rows of the features: variant * photos + photo; variant 0 is the photo as it is
+    is_dropped: bool  # trained without identity
+
+
+@dataclass(frozen=True, eq=False)
+class PairBatch:
+    """One batch: pictures RGB, 0 to 1; target i has the same place in every field."""
+
+    plan: tuple[Target, ...]
+    clean: Float[Tensor, "b 3 s s"]
+    low: Float[Tensor, "b 3 s s"]
+    features: dict[str, Float[Tensor, "b n d"]]  # of n references each; empty when the pack has none
+    is_dropped: Bool[Tensor, "b"]
+    is_own: Bool[Tensor, "b n"]  # this reference shows the target's own photo: itself, a copy, a changed form
+    detail_px: Float[Tensor, "b"]  # side of the square in pixels of the original photo: its real detail
+    landmarks: Float[Tensor, "b 5 2"]  # (x, y) px of the square
+
+
+class PairSampler:
+    """Draw batches from a pack; holds no state of its own, so a step can be asked for in any order, by any thread."""
+
+    def __init__(self, pack: Pack, settings: PairSettings) -> None:
+        if settings.shift_px > pack.margin_px:
+            raise DataError(f"shift_px is {settings.shift_px}; the pack's margin of {pack.margin_px} px is the most")
+        self.pack = pack
+        self.settings = settings
+        self.forms = next(iter(pack.features.values())).shape[0] if pack.features else 1
+        people = by_person(pack.identities)
+        self.targets = tuple(
+            index
+            for index, source in enumerate(pack.sources)
+            if source != SYNTHETIC and pack.native_px[index] >= settings.min_native_px
+        )
+        if not self.targets:
+            raise DataError(f"{pack.folder}: no photo has {settings.min_native_px} real pixels; nothing to train on")
+        self._first = find_copies(people, pack.square, settings.same_photo)
+        self._pools = {photo: self._pool(people, photo) for photo in self.targets}
+        self._flat = {name: values.flatten(0, 1) for name, values in pack.features.items()}  # v*n d
+
+    def own_share(self) -> float:
+        """Return the expected share of references that show the target's own photo: itself, a copy, a changed form."""
+        return float(np.mean([self._is_own(np.array(pool), photo).mean() for photo, pool in self._pools.items()]))
+
+    def plan(self, step: int, size: int, seed: int) -> tuple[Target, ...]:
+        """Draw the `size` targets of a step: each epoch is a permutation of all targets, steps run through it."""
+        rng = numpy_generator(seed, "pairs", step)
+        count = int(rng.integers(1, self.settings.max_references + 1))
+        is_batch_dropped = rng.random() < self.settings.identity_dropout
+        return tuple(
+            self._target(photo, count, is_batch_dropped, np.random.default_rng(derive(seed, "pair", step, place)))
+            for place, photo in enumerate(self._photos(step, size, seed))
+        )
+
+    def clean(self, plan: Sequence[Target]) -> Float[Tensor, "b 3 s s"]:
+        """Cut the clean squares of a plan."""
+        squares = [self.pack.square(target.photo, target.offset, target.flip) for target in plan]
+        return torch.stack([from_uint8(square) for square in squares])
+
+    def batch(self, step: int, size: int, seed: int) -> PairBatch:
+        """Make the batch of a step; the same (step, size, seed) is the same batch, bit for bit."""
+        plan = self.plan(step, size, seed)
+        clean = self.clean(plan)
+        rows = torch.tensor([target.references for target in plan])  # b n
+        photos = torch.tensor([target.photo for target in plan])
+        points = np.stack([self.pack.points(target.photo, target.offset, target.flip) for target in plan])
+        own = np.stack([self._is_own(np.array(target.references), target.photo) for target in plan])
+        native_px = torch.from_numpy(self.pack.native_px)[photos]
+        return PairBatch(
+            plan=plan,
+            clean=clean,
+            low=torch.stack([replay(target.draw, square) for target, square in zip(plan, clean, strict=True)]),
+            features={name: values[rows] for name, values in self._flat.items()},
+            is_dropped=torch.tensor([target.is_dropped for target in plan]),
+            is_own=torch.from_numpy(own),
+            detail_px=native_px * (self.pack.size / self.pack.side),
+            landmarks=torch.from_numpy(points).float(),
+        )
+
+    def _photos(self, step: int, size: int, seed: int) -> Int[np.ndarray, "{size}"]:
+        """Take the step's stretch of the endless row of permutations."""
+        targets = np.array(self.targets)
+        first, last = step * size, (step + 1) * size
+        epochs = range(first // len(targets), (last - 1) // len(targets) + 1)
+        row = np.concatenate([numpy_generator(seed, "epoch", epoch).permutation(targets) for epoch in epochs])
+        start = first - epochs[0] * len(targets)
+        return row[start : start + size]
+
+    def _target(self, photo: int, count: int, is_batch_dropped: bool, rng: np.random.Generator) -> Target:
+        settings = self.settings
+        shift_x, shift_y = rng.integers(-settings.shift_px, settings.shift_px + 1, 2)
+        is_dropped = rng.random() < settings.identity_dropout
+        return Target(
+            photo=int(photo),
+            offset=(int(shift_x), int(shift_y)),
+            flip=bool(rng.random() < settings.flip),
+            references=draw_references(self._pools[int(photo)], count, settings.max_references, rng),
+            is_dropped=bool(is_batch_dropped if settings.dropout_per == "batch" else is_dropped),
+            draw=draw_first_order(settings.degradation, rng, self.pack.size),
+        )
+
+    def _pool(self, people: dict[str, tuple[int, ...]], photo: int) -> tuple[int, ...]:
+        """List the feature rows that may lead a target; without another photo, changed forms and copies of its own."""
+        same = real_references(people, self.pack.identities[photo], photo)
+        others = tuple(other for other in same if self._first[other] != self._first[photo])
+        if others:
+            return (*others, photo) if self.settings.own_in_pool else others
+        changed = tuple(variant * len(self.pack) + photo for variant in range(1, self.forms))
+        return (*same, *changed) or (photo,)
+
+    def _is_own(self, rows: Int[np.ndarray, "n"], photo: int) -> Bool[np.ndarray, "n"]:
+        return np.array([self._first[row % len(self.pack)] == self._first[photo] for row in rows.tolist()])
+
+
+def draw_references(pool: Sequence[int], count: int, most: int, rng: np.random.Generator) -> tuple[int, ...]:
+    """Fill the pool up to `most` with random repeats, draw `most` without replacement, take the first `count`. [FaceMe]
+
+    The caller sees to it that the pool is not empty and `count` is at most `most`.
+    """
+    filled = np.array(pool)
+    if len(filled) < most:
+        filled = np.concatenate([filled, rng.choice(filled, most - len(filled))])
+    return tuple(int(row) for row in rng.permutation(filled)[:count])

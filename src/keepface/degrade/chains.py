@@ -1,0 +1,171 @@
+"""From clean to low: draw the steps of a degradation once, replay them exactly as often as wanted.
+
+Liu et al., AAAI 2025, "FaceMe: Robust Blind Face Restoration with Personal Identification"  [FaceMe]
+Fang et al. 2025, "Robust ID-Specific Face Restoration via Alignment Learning"  [RIDFR]
+
+A draw is a tuple of steps, each a kind and its values; it says everything, the noise's seed included. So the same
+draw makes the same picture, and a draw can be kept beside the picture as JSON.
+"""
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from torch import Tensor
+
+from keepface.degrade.blur import filter2d, gaussian_kernel
+from keepface.degrade.jpeg import jpeg
+from keepface.degrade.noise import gaussian_noise
+from keepface.degrade.resample import bilinear
+from keepface.errors import DataError, RecipeError
+
+Values = Mapping[str, float | int | str]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One drawn step of a degradation: a kind of the table `STEPS` and its values."""
+
+    kind: str
+    values: dict[str, float | int | str]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a step does and which whole and real numbers it needs, each with its least and greatest value."""
+
+    apply: Callable[[Tensor, Values], Tensor]
+    whole: dict[str, tuple[int, int]]
+    real: dict[str, tuple[float, float]]
+
+
+def _blur(image: Tensor, values: Values) -> Tensor:
+    sigma_x, sigma_y, theta = (float(values[name]) for name in ("sigma_x", "sigma_y", "theta"))
+    return filter2d(image, gaussian_kernel(int(values["kernel"]), sigma_x, sigma_y, theta))
+
+
+STEPS = {
+    "blur": Kind(
+        _blur, {"kernel": (1, 255)}, {"sigma_x": (1e-3, 1e3), "sigma_y": (1e-3, 1e3), "theta": (-math.tau, math.tau)}
+    ),
+    "resize": Kind(
+        lambda image, values: bilinear(image, int(values["height"]), int(values["width"])),
+        {"height": (1, 65_535), "width": (1, 65_535)},
+        {},
+    ),
+    "noise": Kind(
+        lambda image, values: gaussian_noise(image, float(values["sigma"]), int(values["seed"])),
+        {"seed": (0, 2**63 - 1)},
+        {"sigma": (0.0, 255.0)},
+    ),
+    "jpeg": Kind(lambda image, values: jpeg(image, int(values["quality"])), {"quality": (1, 100)}, {}),
+}
+
+
+@dataclass(frozen=True)
+class FirstOrderSettings:
+    """Ranges of blur, shrink, noise and JPEG; pixels are those of the square that is degraded. [FaceMe, Eq. 6]"""
+
+    kernel: int = 41  # side of the blur kernel, odd
+    blur_sigma: tuple[float, float] = (0.2, 10.0)  # px
+    isotropic: float = 0.5  # share of round kernels
+    scale: tuple[float, float] = (1.0, 16.0)  # the side is divided by this
+    noise_sigma: tuple[float, float] = (0.0, 15.0)  # 8-bit levels
+    jpeg: tuple[int, int] = (30, 100)  # quality; the upper end is reached only when both ends are equal
+    resize_back: bool = True  # False leaves the picture small [RIDFR, Eq. 7]
+
+    def __post_init__(self) -> None:
+        for name, floor in (("blur_sigma", 1e-3), ("scale", 1.0), ("noise_sigma", 0.0), ("jpeg", 1)):
+            low, high = getattr(self, name)
+            if not floor <= low <= high:
+                raise RecipeError(f"degradation: {name} is ({low}, {high}); it must rise and start at {floor} or above")
+        if self.kernel % 2 == 0 or self.kernel < 1 or self.jpeg[1] > 100 or not 0 <= self.isotropic <= 1:
+            raise RecipeError(
+                f"degradation: kernel {self.kernel} must be odd, jpeg {self.jpeg} must end at 100 or below, "
+                f"isotropic {self.isotropic} must be from 0 to 1"
+            )
+
+
+# Eq. 6 whole, and its ranges cut in thirds.  # ours: the paper has one level
+PRESETS = {
+    "light": FirstOrderSettings(blur_sigma=(0.2, 3.5), scale=(1.0, 6.0), noise_sigma=(0.0, 5.0), jpeg=(77, 100)),
+    "medium": FirstOrderSettings(blur_sigma=(3.5, 6.7), scale=(6.0, 11.0), noise_sigma=(5.0, 10.0), jpeg=(53, 77)),
+    "heavy": FirstOrderSettings(blur_sigma=(6.7, 10.0), scale=(11.0, 16.0), noise_sigma=(10.0, 15.0), jpeg=(30, 53)),
+    "full": FirstOrderSettings(),
+}
+
+
+def draw_first_order(
+    settings: FirstOrderSettings, rng: np.random.Generator, size: int | tuple[int, int]
+) -> tuple[Step, ...]:
+    """Draw blur, shrink, noise, JPEG and, if set, the way back to `size`. [FaceMe, Eq. 6; RIDFR, Eq. 7]
+
+    `size` is the side of the square, or (height, width), in pixels. Every draw takes the same count of random
+    numbers, so one setting changed leaves the others' values as they were.
+    """
+    height, width = (size, size) if isinstance(size, int) else size
+    is_round = rng.random() < settings.isotropic
+    sigma_x, sigma_y = rng.uniform(*settings.blur_sigma), rng.uniform(*settings.blur_sigma)
+    theta = rng.uniform(-math.pi, math.pi)
+    scale = rng.uniform(*settings.scale)
+    sigma, seed = rng.uniform(*settings.noise_sigma), int(rng.integers(2**32))
+    quality = int(rng.uniform(*settings.jpeg))
+    shape = {"sigma_x": sigma_x, "sigma_y": sigma_x if is_round else sigma_y, "theta": 0.0 if is_round else theta}
+    steps = [
+        Step("blur", {"kernel": settings.kernel, **shape}),
+        Step("resize", {"height": max(1, int(height // scale)), "width": max(1, int(width // scale))}),
+        Step("noise", {"sigma": sigma, "seed": seed}),
+        Step("jpeg", {"quality": quality}),
+    ]
+    if settings.resize_back:
+        steps.append(Step("resize", {"height": height, "width": width}))
+    return tuple(steps)
+
+
+def replay(steps: Sequence[Step], image: Float[Tensor, "3 h w"]) -> Float[Tensor, "3 h2 w2"]:
+    """Apply a draw: the same draw makes the same picture, bit for bit; the result is within 0..1."""
+    for step in steps:
+        image = STEPS[step.kind].apply(image, step.values)
+    return image.clamp(0, 1)
+
+
+def to_json(steps: Sequence[Step]) -> str:
+    """Write a draw as one line of JSON that `from_json` reads back exactly."""
+    return json.dumps([{"kind": step.kind, **step.values} for step in steps])
+
+
+def from_json(text: str, where: str = "draw") -> tuple[Step, ...]:
+    """Read a draw from JSON; `where` names the source in errors.
+
+    Raises:
+        DataError: not JSON, not a list of steps, an unknown kind, a value missing, unknown or out of range.
+    """
+    try:
+        items = json.loads(text)
+    except ValueError as error:
+        raise DataError(f"{where}: not JSON: {error}") from None
+    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+        raise DataError(f'{where}: a draw is a list of steps such as [{{"kind": "jpeg", "quality": 50}}]')
+    return tuple(_step(item, f"{where}: step {number}") for number, item in enumerate(items, 1))
+
+
+def _step(item: dict[str, Any], where: str) -> Step:
+    kind = item.get("kind")
+    if not isinstance(kind, str) or kind not in STEPS:
+        raise DataError(f"{where}: unknown kind {kind!r}; known kinds: {', '.join(STEPS)}")
+    ranges = {**STEPS[kind].whole, **STEPS[kind].real}
+    values = {name: value for name, value in item.items() if name != "kind"}
+    if values.keys() != ranges.keys():
+        raise DataError(f"{where}: {kind} has {', '.join(values) or 'no values'}; it needs {', '.join(ranges)}")
+    for name, value in values.items():
+        low, high = ranges[name]
+        is_number = isinstance(value, int if name in STEPS[kind].whole else int | float) and not isinstance(value, bool)
+        if not is_number or not low <= value <= high:
+            raise DataError(f"{where}: {kind} {name} is {value!r}; it must be a number from {low} to {high}")
+    if kind == "blur" and values["kernel"] % 2 == 0:
+        raise DataError(f"{where}: blur kernel is {values['kernel']}; it must be odd")
+    return Step(kind, values)

@@ -1,0 +1,113 @@
+"""Sampling through diffusers' schedulers as a generator of steps, seeded item by item.
+
+Ho et al. 2020, "Denoising diffusion probabilistic models"  [DDPM]
+Song et al. 2021, "Denoising diffusion implicit models"  [DDIM]
+Zhao et al. 2023, "UniPC: a unified predictor-corrector framework"  [UniPC]
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from diffusers import DDIMScheduler, DDPMScheduler, UniPCMultistepScheduler
+from jaxtyping import Float
+from torch import Tensor
+
+from keepface.errors import RecipeError
+from keepface.seeds import noise
+
+SAMPLERS: dict[str, Any] = {"ddpm": DDPMScheduler, "ddim": DDIMScheduler, "unipc": UniPCMultistepScheduler}
+SamplerName = Literal["ddpm", "ddim", "unipc"]
+StartName = Literal["low", "low-first", "noise"]
+
+# Predicts eps or v for x_t at time t (the same t for the whole batch), conditions already bound.
+Predict = Callable[[Float[Tensor, "b c h w"], Tensor], Float[Tensor, "b c h w"]]
+
+
+@dataclass(frozen=True)
+class SamplerSettings:
+    """How to sample.
+
+    name: ddpm is FaceMe's published sampler (50 steps), unipc RIDFR's (20 steps) and our default.
+    start: `low` noises the low picture's latent to the last training step, as FaceMe's release does; `low-first`
+        noises it to the first sampled step, which is a little earlier; `noise` starts from noise alone.
+    """
+
+    name: SamplerName = "unipc"
+    steps: int = 20
+    start: StartName = "low"
+
+    def __post_init__(self) -> None:
+        if self.steps < 1:
+            raise RecipeError(f"steps is {self.steps}; at least 1 is needed")
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One finished sampling step: its number from 1, how many there are, and the latent after it."""
+
+    index: int
+    total: int
+    x_t: Float[Tensor, "b c h w"]
+
+
+def make_scheduler(config: dict[str, Any], name: SamplerName, steps: int, device: torch.device) -> Any:
+    """Build the named diffusers scheduler from a family's scheduler config, with clipping off and steps set.
+
+    diffusers' DDPM and DDIM clip predictions to [-1, 1] by default, which is right for pixels and destroys latents.
+    """
+    wanted = dict(config)
+    wanted.update(clip_sample=False, thresholding=False)
+    if name == "unipc":
+        wanted.setdefault("solver_order", 2)
+    scheduler = SAMPLERS[name].from_config(wanted)
+    scheduler.set_timesteps(steps, device=device)
+    return scheduler
+
+
+def start_latent(
+    scheduler: Any, low: Float[Tensor, "b c h w"], start: StartName, generators: Sequence[torch.Generator]
+) -> Float[Tensor, "b c h w"]:
+    """Make x_T: noise alone, or the low picture's latent noised to the end of the training schedule.
+
+    x_T = sqrt(alpha_bar_T) z_LQ + sqrt(1 - alpha_bar_T) eps  [FaceMe, Inference strategy]
+    """
+    eps = noise(low.shape[1:], generators).to(low)
+    if start == "noise":
+        return eps * scheduler.init_noise_sigma
+    last = scheduler.config.num_train_timesteps - 1
+    t = last if start == "low" else int(scheduler.timesteps[0])
+    alpha_bar = scheduler.alphas_cumprod[t].to(low)
+    return alpha_bar.sqrt() * low + (1 - alpha_bar).sqrt() * eps
+
+
+@torch.no_grad()
+def sample(
+    predict: Predict, scheduler: Any, x_T: Float[Tensor, "b c h w"], generators: Sequence[torch.Generator]
+) -> Iterator[Step]:
+    """Walk from x_T to x_0, yielding each step; item i draws its noise from generators[i] alone."""
+    x_t, total = x_T, len(scheduler.timesteps)
+    wants_noise = isinstance(scheduler, DDPMScheduler)
+    for index, t in enumerate(scheduler.timesteps, start=1):
+        prediction = predict(x_t, t)
+        if wants_noise:
+            x_t = _ddpm_step(scheduler, prediction, t, x_t, generators)
+        else:
+            x_t = scheduler.step(prediction, t, x_t, return_dict=False)[0]
+        yield Step(index, total, x_t)
+
+
+def _ddpm_step(
+    scheduler: DDPMScheduler,
+    prediction: Float[Tensor, "b c h w"],
+    t: Tensor,
+    x_t: Float[Tensor, "b c h w"],
+    generators: Sequence[torch.Generator],
+) -> Float[Tensor, "b c h w"]:
+    # A batch of generators: each item steps by itself, because the scheduler draws one noise for the whole batch.
+    items = [
+        scheduler.step(prediction[i : i + 1], t, x_t[i : i + 1], generator=generators[i], return_dict=False)[0]
+        for i in range(len(x_t))
+    ]
+    return torch.cat(items)

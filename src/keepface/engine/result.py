@@ -1,0 +1,102 @@
+"""What a restoration returns: the picture, and what was done to each face and why."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from keepface.engine.references import LeftOut
+from keepface.engine.settings import RestoreSettings
+from keepface.image.files import Photo
+
+NO_FACE = "no face"
+NOT_THIS_PERSON = "not this person"
+
+Box = tuple[float, float, float, float]  # left, top, right, bottom
+
+
+@dataclass(frozen=True)
+class Similarity:
+    """Hold cosines, -1..1, by a recogniser that leads no model; `None` where there is nothing to compare."""
+
+    input_to_references: float | None = None
+    output_to_references: float | None = None
+    output_to_input: float | None = None
+
+
+@dataclass(frozen=True)
+class FaceResult:
+    """What was done to one face; `reason` says why it was left alone or restored without references."""
+
+    box: Box | None  # in pixels of the photo given; None: no face was found
+    restored: bool
+    reason: str | None
+    similarity: Similarity
+    seed: int
+    method: str
+    person: str | None = None
+    same_person_probability: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the face as plain data, with the box in hundredths of a pixel."""
+        return {
+            "box": None if self.box is None else [round(edge, 2) for edge in self.box],
+            "person": self.person,
+            "restored": self.restored,
+            "reason": self.reason,
+            "similarity": {name: _rounded(value) for name, value in asdict(self.similarity).items()},
+            "same_person_probability": _rounded(self.same_person_probability),
+            "seed": self.seed,
+            "method": self.method,
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Restoration:
+    """One photo restored: the picture, its faces (largest first), and the references that were left out."""
+
+    image: Photo
+    input: str  # names the photo given
+    faces: tuple[FaceResult, ...]
+    seconds: float
+    settings: RestoreSettings
+    left_out: tuple[LeftOut, ...] = ()
+
+    @property
+    def changed(self) -> bool:
+        """Tell whether any face was restored; otherwise the picture is the one given, bit for bit."""
+        return any(face.restored for face in self.faces)
+
+    def save(self, path: Path | str, force: bool = False) -> None:
+        """Write the picture, as `keepface.image.files.write_photo`."""
+        self.image.save(path, force)
+
+    def to_json(self, output: str | None = None) -> dict[str, Any]:
+        """Return the row that `keepface restore --json` prints; `output` is where the picture was written."""
+        return _row(self.input, output, None, self.seconds, self.faces)
+
+
+def failed(source: str, error: str, seconds: float) -> dict[str, Any]:
+    """Return the row of a photo that could not be restored."""
+    return _row(source, None, error, seconds, ())
+
+
+def skipped(source: str, output: str) -> dict[str, Any]:
+    """Return the row of a photo whose output was there already, from an earlier run."""
+    return _row(source, output, None, 0.0, ())
+
+
+def _row(
+    source: str, output: str | None, error: str | None, seconds: float, faces: Sequence[FaceResult]
+) -> dict[str, Any]:
+    return {
+        "input": source,
+        "output": output,
+        "error": error,
+        "seconds": round(seconds, 3),
+        "faces": [face.to_json() for face in faces],
+    }
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)

@@ -1,0 +1,37 @@
+"""What one may choose from call to call when a photo is restored."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from keepface.errors import RecipeError
+
+
+@dataclass(frozen=True)
+class RestoreSettings:
+    """How to restore; the defaults suit a photo nothing is known of."""
+
+    steps: int = 20  # sampling steps
+    sampler: Literal["unipc", "ddim", "ddpm"] = "unipc"
+    guidance: float | None = None  # classifier-free guidance; None: the method's own
+    identity: float = 1.0  # strength of the references, 0 (as if there were none) to 1
+    colour: Literal["wavelet", "adain", "none"] = "wavelet"  # how the low picture's colours are given back
+    strict: bool = False  # refuse where a doubtful reference would be left out
+    same_person_floor: float | None = None  # cosine to the references below which a face is somebody else's
+    #   (conditioning recogniser); None: as high as the photo's clarity allows, see likeness.py
+    keep_grey: bool = True  # a grey photo stays grey
+    max_faces: int = 50  # a photo with more is refused
+
+    def __post_init__(self) -> None:
+        floor = self.same_person_floor
+        limits = {
+            "steps": (self.steps, 1, 1000),
+            "guidance": (1.0 if self.guidance is None else self.guidance, 0, 100),
+            "identity": (self.identity, 0, 1),
+            "same_person_floor": (0.0 if floor is None else floor, -1, 1),
+            "max_faces": (self.max_faces, 1, math.inf),
+        }
+        for name, (value, least, most) in limits.items():
+            if not least <= value <= most:
+                wanted = f"from {least} to {most}" if math.isfinite(most) else f"{least} or more"
+                raise RecipeError(f"{name} is {value}; it must be {wanted}")

@@ -1,0 +1,306 @@
+"""Picture files in and out: the only place that knows of files, 8-bit pixels and EXIF."""
+
+import dataclasses
+import io
+import os
+import secrets
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Integer, UInt8
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+
+from keepface.errors import OutputExistsError, PhotoError, TooLargeError
+from keepface.image import deep, metadata
+from keepface.image.colour import is_grey
+from keepface.image.size import resize
+from keepface.image.tiff import encode_tiff
+
+FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF"}
+QUALITY = 95  # of JPEG (without chroma subsampling) and WebP
+START_BYTES = 32
+GREY_MODES = ("1", "L", "LA", "La")
+REFUSED_MODES = ("F", "LAB")
+DEEP_MAX = 65535
+DEEP_TOLERANCE = 1.5 / 255  # of 16 bits cut to 8
+MEGAPIXEL = 1_000_000
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a picture may be before it is decoded."""
+
+    max_pixels: int = 64_000_000
+    formats: tuple[str, ...] = (
+        "JPEG",
+        "PNG",
+        "WEBP",
+        "TIFF",
+        "BMP",
+        "GIF",
+    )  # JPEG holds MPO, of which the first picture
+
+
+@dataclass(frozen=True, eq=False)
+class Photo:
+    """One upright picture and what its file carried beside the pixels."""
+
+    pixels: Float[Tensor, "3 h w"]  # RGB, 0 to 1
+    alpha: Float[Tensor, "1 h w"] | None = None  # 0 transparent, 1 opaque
+    bit_depth: int = 8  # 8 or 16, per channel
+    is_grey: bool = False
+    icc: bytes | None = None
+    exif: bytes | None = None  # orientation 1, without thumbnail
+    dpi: tuple[float, float] | None = None
+    source: str = "memory"  # names the photo in messages
+
+    def save(self, path: Path | str, force: bool = False) -> None:
+        """Write the photo to a file, as `write_photo`."""
+        write_photo(self, path, force)
+
+
+def with_pixels(photo: Photo, pixels: Float[Tensor, "3 h w"]) -> Photo:
+    """Put other pixels into a photo; its transparency follows their size."""
+    alpha = photo.alpha
+    if alpha is not None:
+        alpha = resize(alpha, (pixels.shape[1], pixels.shape[2]), "bilinear")
+    return dataclasses.replace(photo, pixels=pixels, alpha=alpha)
+
+
+def read_photo(path: Path | str, limits: Limits = Limits()) -> Photo:  # noqa: B008 - frozen
+    """Read a picture file, turned upright by its EXIF orientation; of several pictures in it the first.
+
+    Raises:
+        PhotoError: missing, empty, truncated, damaged, a folder, or of a type that is not read.
+        TooLargeError: more pixels than the limits; checked by the header, before anything is decoded.
+    """
+    path = Path(path)
+    try:
+        if path.is_dir():
+            raise PhotoError(f"{path}: is a folder, not a picture")
+        if path.exists() and not path.is_file():
+            raise PhotoError(f"{path}: is not an ordinary file, so not a picture")
+        with path.open("rb") as stream:
+            return _read(stream, str(path), limits)
+    except FileNotFoundError:
+        raise PhotoError(f"{path}: there is no such file") from None
+    except PermissionError:
+        raise PhotoError(f"{path}: can't be read: you have no permission to") from None
+    except (OSError, ValueError) as error:
+        raise PhotoError(f"{str(path)!r}: can't be read: {error}") from None
+
+
+def photo_from_bytes(data: bytes, source: str = "memory", limits: Limits = Limits()) -> Photo:  # noqa: B008 - frozen
+    """Read the bytes of a picture file; `source` names them in errors, which are those of `read_photo`."""
+    return _read(io.BytesIO(data), source, limits)
+
+
+def photo_from_image(image: Image.Image, source: str = "memory") -> Photo:
+    """Take over a Pillow image, turned upright; `source` names it in errors, which are those of `read_photo`."""
+    if min(image.size) < 1:
+        raise PhotoError(f"{source}: the picture has no pixels ({image.width} x {image.height})")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow warns of damaged metadata, which is then left out
+        try:
+            image.load()
+        except Exception as error:  # Pillow's decoders raise nearly anything on damaged data
+            raise _damaged(source, error) from None
+        # Read after loading: Pillow turns a TIFF upright as it loads, and that of a PNG may stand at its end.
+        return _photo(_plain(image, source), image, metadata.orientation(image), source)
+
+
+def to_uint8(pixels: Float[Tensor, "3 h w"]) -> UInt8[np.ndarray, "h w 3"]:
+    """Round pixels to 8 bits; values outside 0 to 1 are cut."""
+    return _to_integers(pixels, 8)
+
+
+def from_uint8(array: UInt8[np.ndarray, "h w 3"]) -> Float[Tensor, "3 h w"]:
+    """Take RGB pixels of 8 bits; `to_uint8` gives back the same values."""
+    return _from_integers(array)
+
+
+def write_photo(photo: Photo, path: Path | str, force: bool = False) -> None:
+    """Write a photo in the format of the path's ending, whole or not at all.
+
+    PNG and TIFF keep 16 bits; EXIF, profile, resolution and transparency are kept where the format can. JPEG has no
+    transparency: the photo is laid on white. A grey photo whose pixels are still grey is written in one channel.
+
+    Raises:
+        OutputExistsError: the file exists and `force` is not set.
+        PhotoError: the ending is unknown, or the file can't be written; nothing is left behind.
+    """
+    path = Path(path)
+    form = FORMATS.get(path.suffix.lower())
+    if form is None:
+        raise PhotoError(f"{path}: can't write {path.suffix or 'a file without an ending'}; use {', '.join(FORMATS)}")
+    if path.is_dir():
+        raise PhotoError(f"{path}: is a folder; give the name of a file")
+    if path.exists() and not force:
+        raise OutputExistsError(f"{path}: exists already; give another name, or --force to replace it")
+    aside = path.with_name(f".{secrets.token_hex(8)}.part")
+    try:
+        aside.write_bytes(_encode(photo, form))
+        os.replace(aside, path)
+    except FileNotFoundError:
+        raise PhotoError(f"{path}: can't be written: there is no folder {path.parent}") from None
+    except (OSError, ValueError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or error
+        raise PhotoError(f"{path}: can't be written: {reason}") from None
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def _read(stream: io.BytesIO | io.BufferedReader, source: str, limits: Limits) -> Photo:
+    start = stream.read(START_BYTES)
+    if not start:
+        raise PhotoError(f"{source}: is empty (0 bytes)")
+    stream.seek(0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # our own limit is the lower one; damaged metadata is left out
+        image = _open(stream, start, source, limits)
+        is_deep = deep.is_deep(image, start)
+        photo = photo_from_image(image, source)
+        if is_deep:
+            stream.seek(0)
+            array = deep.decode_deep(stream.read())
+            if array is not None:
+                whole = _photo(array, image, metadata.orientation(image), source)
+                # The two decoders must see the same picture; where they don't, the 8 bits of Pillow stand.
+                if whole.pixels.shape == photo.pixels.shape and torch.allclose(
+                    whole.pixels, photo.pixels, rtol=0.0, atol=DEEP_TOLERANCE
+                ):
+                    return whole
+    return photo
+
+
+def _open(stream: io.BytesIO | io.BufferedReader, start: bytes, source: str, limits: Limits) -> Image.Image:
+    """Read the header, and refuse by it what is too large."""
+    try:
+        image = Image.open(stream, formats=limits.formats)
+    except Image.DecompressionBombError as error:
+        raise TooLargeError(
+            f"{source}: refused as a decompression bomb: {error}; make it smaller, or in Python raise "
+            "PIL.Image.MAX_IMAGE_PIXELS and Limits(max_pixels=...)"
+        ) from None
+    except UnidentifiedImageError:
+        heif = start[4:8] == b"ftyp"
+        hint = "HEIC, AVIF and video are not read: save it as JPEG or PNG" if heif else "or it is damaged at its start"
+        raise PhotoError(
+            f"{source}: is no picture of a type that is read ({', '.join(limits.formats)}); {hint}"
+        ) from None
+    except Exception as error:  # Pillow's parsers raise nearly anything on damaged data
+        raise _damaged(source, error) from None
+    pixels = image.width * image.height
+    if pixels > limits.max_pixels:
+        raise TooLargeError(
+            f"{source}: {image.width} x {image.height} is {pixels / MEGAPIXEL:.1f} megapixels; the limit is "
+            f"{limits.max_pixels / MEGAPIXEL:g}: make it smaller, or in Python raise Limits(max_pixels=...)"
+        )
+    return image
+
+
+def _photo(array: Integer[np.ndarray, "h w c"], image: Image.Image, orientation: int, source: str) -> Photo:
+    """Make a photo of stored pixels (1 to 4 channels, alpha last) and the metadata of a loaded image."""
+    whole = _from_integers(_upright(array, orientation))
+    colours = 1 if array.shape[2] <= 2 else 3
+    pixels = whole[:colours].expand(3, -1, -1).contiguous()
+    dpi = metadata.resolution(image)
+    return Photo(
+        pixels=pixels,
+        alpha=whole[colours:].contiguous() if array.shape[2] in (2, 4) else None,
+        bit_depth=16 if array.dtype == np.uint16 else 8,
+        is_grey=colours == 1 or is_grey(pixels),
+        icc=None if image.mode == "CMYK" else metadata.usable_icc(image.info.get("icc_profile")),
+        exif=metadata.exif_bytes(image, width=pixels.shape[2], height=pixels.shape[1]),
+        dpi=dpi[::-1] if dpi and orientation >= 5 else dpi,
+        source=source,
+    )
+
+
+def _plain(image: Image.Image, source: str) -> Integer[np.ndarray, "h w c"]:
+    """Turn any of Pillow's modes into 1 to 4 plain channels: grey, grey and alpha, RGB, RGB and alpha."""
+    if image.mode.startswith("I"):
+        grey = np.asarray(image)
+        if grey.min() < 0 or grey.max() > DEEP_MAX:
+            raise PhotoError(
+                f"{source}: its grey values go beyond 16 bits (0 to {DEEP_MAX}); save it with 8 or 16 bits"
+            )
+        return grey.astype(np.uint16)[..., None]
+    if image.mode in REFUSED_MODES:
+        raise PhotoError(f"{source}: pixels of type {image.mode} are not read; save it as RGB with 8 or 16 bits")
+    if image.mode == "CMYK":
+        image = metadata.cmyk_to_rgb(image, metadata.usable_icc(image.info.get("icc_profile")))
+    see_through = image.has_transparency_data
+    try:
+        if image.mode in GREY_MODES:
+            plain = image.convert("LA" if see_through else "L")
+        else:
+            plain = image.convert("RGBA" if see_through else "RGB")
+    except (ValueError, OSError) as error:
+        raise _damaged(source, error) from None
+    array = np.asarray(plain)
+    return array if array.ndim == 3 else array[..., None]
+
+
+def _upright(array: Integer[np.ndarray, "h w c"], orientation: int) -> Integer[np.ndarray, "y x c"]:
+    """Undo an EXIF orientation. [Exif 2.32, tag 0x0112]"""
+    if orientation >= 5:
+        array = array.swapaxes(0, 1)
+    if orientation in (2, 3, 6, 7):
+        array = array[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        array = array[::-1]
+    return array
+
+
+def _from_integers(array: Integer[np.ndarray, "h w c"]) -> Float[Tensor, "c h w"]:
+    top = np.float32(np.iinfo(array.dtype).max)
+    return torch.from_numpy(np.ascontiguousarray(array.transpose(2, 0, 1), dtype=np.float32) / top)
+
+
+def _to_integers(pixels: Float[Tensor, "c h w"], bit_depth: int) -> Integer[np.ndarray, "h w c"]:
+    top = 2**bit_depth - 1
+    array = pixels.detach().float().cpu().clamp(0.0, 1.0).mul(top).round().numpy()
+    return np.ascontiguousarray(array.transpose(1, 2, 0), dtype=np.uint8 if bit_depth == 8 else np.uint16)
+
+
+def _encode(photo: Photo, form: str) -> bytes:
+    bit_depth = photo.bit_depth if form in ("PNG", "TIFF") else 8
+    pixels, alpha = photo.pixels, photo.alpha
+    if alpha is not None and form == "JPEG":
+        pixels, alpha = pixels * alpha + (1.0 - alpha), None
+    array = _to_integers(pixels, bit_depth)
+    icc = photo.icc
+    still_grey = photo.is_grey and bool((array == array[..., :1]).all())
+    can_be_one = form != "WEBP" and not (bit_depth == 16 and alpha is not None)  # one channel is of use to the format
+    if still_grey and can_be_one and (icc is None or metadata.icc_fits(icc, 1)):
+        array = array[..., :1]
+    if icc is not None and not metadata.icc_fits(icc, array.shape[2]):
+        icc = None
+    if alpha is not None:
+        array = np.concatenate([array, _to_integers(alpha, bit_depth)], axis=2)
+    exif = metadata.fit_exif(photo.exif, array.shape[1], array.shape[0]) if photo.exif else None
+    if form == "TIFF":
+        return encode_tiff(array, icc, exif, photo.dpi)
+    if bit_depth == 16:
+        return deep.encode_png16(array, icc, exif, photo.dpi)
+    options: dict[str, Any] = {"icc_profile": icc, "dpi": photo.dpi, "exif": exif}
+    if form != "PNG":
+        options["quality"] = QUALITY
+    if form == "JPEG":
+        options["subsampling"] = 0
+        if exif is not None and len(exif) > metadata.JPEG_EXIF_BYTES:
+            options["exif"] = None
+    out = io.BytesIO()
+    image = Image.fromarray(array[..., 0] if array.shape[2] == 1 else array)
+    image.save(out, form, **{name: value for name, value in options.items() if value is not None})
+    return out.getvalue()
+
+
+def _damaged(source: str, error: Exception) -> PhotoError:
+    return PhotoError(f"{source}: is damaged or cut short: {str(error) or type(error).__name__}")

@@ -1,0 +1,410 @@
+"""FaceMe: one identity token a reference stands where the word *face* stood, in front of a restoring ControlNet.
+
+    Liu et al. 2025, "FaceMe: Robust blind face restoration with personal identification", AAAI  [FaceMe]
+
+Identity encoder -> Mix, IDEncoder       Combining and replacing -> combine, replace_face_token
+Training strategy -> FaceMe.trainable, FaceMe.loss       Inference strategy -> FaceMe.restore
+Left open by the paper, chosen by us: docs/papers/faceme.md
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import ControlNetModel
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+from keepface.config import from_dict, to_dict
+from keepface.diffusion.attention import log_weights, use_weighted_attention
+from keepface.diffusion.family import Family, load_network, save_network
+from keepface.diffusion.guidance import guide
+from keepface.diffusion.prompt import Prompt
+from keepface.diffusion.sampler import Predict, SamplerSettings, Step, make_scheduler, sample, start_latent
+from keepface.errors import RecipeError, WeightsError
+from keepface.methods.method import References, TrainBatch
+from keepface.seeds import derive, generator
+from keepface.weights.store import load_strictly, read_metadata, read_safetensors, write_safetensors
+
+ENCODER = "id_encoder.safetensors"
+
+
+@dataclass(frozen=True)
+class FaceMeSettings:
+    """Sizes of the identity encoder; the defaults are those of the published SDXL weights.
+
+    projections: output widths of the bias-free maps of the image network's pooled features, side by side; they
+        sum up to `width`. PhotoMaker's CLIP has one for each of SDXL's text encoders.
+    """
+
+    recogniser_dim: int = 512
+    image_dim: int = 1024
+    width: int = 2048
+    hidden: int = 1024
+    projections: tuple[int, ...] = (768, 1280)
+    control_channels: tuple[int, ...] = (16, 32, 96, 256)  # of the ControlNet's picture embedding; its strides are 8
+
+    def __post_init__(self) -> None:
+        if sum(self.projections) != self.width:
+            raise RecipeError(
+                f"faceme: projections {self.projections} sum to {sum(self.projections)}, not {self.width}"
+            )
+
+
+# ---- modules, in the paper's order ----
+
+
+class MLPBlock(nn.Module):
+    """LayerNorm, linear, GELU, linear, and the input added when it is residual. [FaceMe, Supplement Fig. 1]"""
+
+    def __init__(self, width: int, out: int, hidden: int, is_residual: bool) -> None:
+        super().__init__()
+        self.layernorm = nn.LayerNorm(width)
+        self.fc1 = nn.Linear(width, hidden)
+        self.fc2 = nn.Linear(hidden, out)
+        self.is_residual = is_residual
+
+    def forward(self, x: Float[Tensor, "*n a"]) -> Float[Tensor, "*n c"]:
+        """Map the last dimension from `width` to `out`."""
+        y: Tensor = self.fc2(functional.gelu(self.fc1(self.layernorm(x))))
+        return x + y if self.is_residual else y
+
+
+class IDProjector(nn.Module):
+    """Bring the recogniser's g_i to the prompt's width: g_hat_i = MLPs(g_i). [FaceMe, Identity encoder]"""
+
+    def __init__(self, settings: FaceMeSettings) -> None:
+        super().__init__()
+        hidden, width = settings.hidden, settings.width
+        self.mlp1 = MLPBlock(settings.recogniser_dim, hidden, hidden, is_residual=False)
+        self.mlp2 = MLPBlock(hidden, hidden, hidden, is_residual=True)
+        self.mlp3 = MLPBlock(hidden, width, width, is_residual=False)
+        self.mlp4 = MLPBlock(width, width, width, is_residual=True)
+
+    def forward(self, g: Float[Tensor, "*n e"]) -> Float[Tensor, "*n d"]:
+        """Map unit recogniser embeddings to the prompt's width."""
+        result: Tensor = self.mlp4(self.mlp3(self.mlp2(self.mlp1(g))))
+        return result
+
+
+class Mix(nn.Module):
+    """Fuse both features to one token a reference: s_i = MLPs(f_i, g_hat_i). [FaceMe, Identity encoder]
+
+    The names of its 38 tensors are those of the published `mix.safetensors`.
+    """
+
+    def __init__(self, settings: FaceMeSettings) -> None:
+        super().__init__()
+        width = settings.width
+        self.pro_id = IDProjector(settings)
+        self.mlp1 = MLPBlock(2 * width, width, width, is_residual=False)
+        self.norm1 = nn.LayerNorm(width)
+        self.mlp2 = MLPBlock(width, width, width, is_residual=True)
+
+    def forward(self, f: Float[Tensor, "*n d"], g: Float[Tensor, "*n e"]) -> Float[Tensor, "*n d"]:
+        """Return one identity token for each pair of features."""
+        fused = self.mlp1(torch.cat([f, self.pro_id(g)], dim=-1))
+        result: Tensor = self.mlp2(self.norm1(fused))
+        return result
+
+
+class IDEncoder(nn.Module):
+    """From the two frozen networks' features of a reference to its identity token. [FaceMe, Identity encoder]"""
+
+    def __init__(self, settings: FaceMeSettings) -> None:
+        super().__init__()
+        self.settings = settings
+        self.projections = nn.ModuleList(
+            nn.Linear(settings.image_dim, width, bias=False) for width in settings.projections
+        )
+        self.mix = Mix(settings)
+
+    def forward(self, image: Float[Tensor, "*n i"], recogniser: Float[Tensor, "*n e"]) -> Float[Tensor, "*n d"]:
+        """Return one token for each reference; references don't see each other."""
+        f = torch.cat([projection(image) for projection in self.projections], dim=-1)
+        tokens: Tensor = self.mix(f, recogniser)
+        return tokens
+
+
+def combine(tokens: Sequence[Float[Tensor, "d"]]) -> Float[Tensor, "r d"]:
+    """Put the references' tokens side by side: s = Concat([s_1, ..., s_N]). [FaceMe, Eq. 3]"""
+    return torch.stack(list(tokens))
+
+
+def replace_face_token(prompt: Float[Tensor, "n d"], face_index: int, s: Float[Tensor, "r d"]) -> Float[Tensor, "m d"]:
+    """Put the identity tokens where the word *face* stood: c_id = {e_1, e_2, e_3, s, e_5}. [FaceMe, Eq. 3]
+
+    The length stays that of the prompt as long as its trailing padding can be dropped for the extra tokens.
+    """
+    longer = torch.cat([prompt[:face_index], s.to(prompt), prompt[face_index + 1 :]])
+    needed = face_index + len(s) + 2  # what comes before, the tokens, the full stop and the end
+    return longer[: max(len(prompt), needed)]
+
+
+def identity_prompt(
+    prompt: Float[Tensor, "n d"], face_index: int, tokens: Float[Tensor, "r d"], weights: Float[Tensor, "r"]
+) -> tuple[Float[Tensor, "m d"], Float[Tensor, "m"]]:
+    """Return c_id and its key weights; references of weight 0 are left out, and without any it is c_text."""
+    used = weights > 0
+    if not bool(used.any()):
+        return prompt, torch.ones(len(prompt), device=prompt.device)
+    c_id = replace_face_token(prompt, face_index, tokens[used])
+    key_weights = torch.ones(len(c_id), device=prompt.device)
+    key_weights[face_index : face_index + int(used.sum())] = weights[used].to(prompt.device).float()
+    return c_id, key_weights
+
+
+# ---- the method ----
+
+
+class FaceMe:
+    """The published system over any family: identity tokens, ControlNet on the low picture, identity guidance."""
+
+    name = "faceme"
+
+    def __init__(self, family: Family, controlnet: ControlNetModel, id_encoder: IDEncoder) -> None:
+        self.family, self.controlnet, self.id_encoder = family, controlnet, id_encoder
+        self.has_trained_control = False
+        nn.Module.to(self.controlnet, family.device, family.dtype)
+        self.id_encoder.to(family.device, family.dtype)
+        use_weighted_attention(self.controlnet)
+
+    @classmethod
+    def begin(cls, family: Family, settings: FaceMeSettings, seed: int) -> "FaceMe":
+        """Begin a training phase: a ControlNet copied afresh from the UNet, whose residuals are zero.
+
+        The identity encoder is the family's own if an earlier phase left one, else a new one of `settings`.
+        """
+        trained = None if family.folder is None else family.folder / cls.name / ENCODER
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derive(seed, "faceme"))
+            has_encoder = trained is not None and trained.is_file()
+            encoder = load_id_encoder(trained) if trained and has_encoder else IDEncoder(settings)
+            controlnet = ControlNetModel.from_unet(
+                family.unet,
+                conditioning_embedding_out_channels=encoder.settings.control_channels,
+                conditioning_channels=3,
+            )
+        return cls(family, controlnet, encoder)
+
+    @classmethod
+    def load(cls, family: Family) -> "FaceMe":
+        """Load the method's parts from its family's folder: `faceme/controlnet/` and `faceme/id_encoder.safetensors`.
+
+        Raises:
+            WeightsError: the family was never trained for FaceMe, or a file is damaged.
+        """
+        if family.folder is None or not (family.folder / cls.name).is_dir():
+            raise WeightsError(f"family {family.card.name!r} has no {cls.name} weights; train them: keepface train")
+        folder = family.folder / cls.name
+        controlnet = load_network(ControlNetModel, folder / "controlnet", family.dtype)
+        method = cls(family, controlnet, load_id_encoder(folder / ENCODER))
+        method.has_trained_control = True
+        return method
+
+    def save(self, folder: Path, dtype: torch.dtype = torch.float16) -> None:
+        """Write the method's parts into the family folder `folder`; the phase `base` has no ControlNet yet."""
+        if self.has_trained_control:
+            save_network(self.controlnet, folder / self.name / "controlnet", dtype)
+        save_id_encoder(self.id_encoder, folder / self.name / ENCODER, dtype)
+
+    # -- inference --
+
+    @torch.no_grad()
+    def restore(
+        self,
+        low: Float[Tensor, "b 3 s s"],
+        references: Sequence[References | None],
+        settings: SamplerSettings,
+        guidance: float,
+        seeds: Sequence[int],
+    ) -> Iterator[Step]:
+        """Restore aligned squares (RGB, 0..1), each led by its own references. [FaceMe, Inference strategy]
+
+        Guidance moves the prediction from c_text to c_id: 0 ignores the references, 1 follows them, 5 is published.
+        Guidance 1 needs half the work; so does an item without references.
+        """
+        family = self.family
+        generators = [generator(seed, "restore") for seed in seeds]
+        scheduler = make_scheduler(dict(family.scheduler.config), settings.name, settings.steps, family.device)
+        x_T = start_latent(scheduler, family.encode(low), settings.start, generators)
+        control = low.to(x_T) * 2 - 1  # [-1, 1], as the published ControlNet wants it
+        predict = self._bind(scheduler, references, guidance, control)
+        yield from sample(predict, scheduler, x_T, generators)
+
+    @torch.no_grad()
+    def synthesise(
+        self, references: Sequence[References | None], settings: SamplerSettings, guidance: float, seeds: Sequence[int]
+    ) -> Iterator[Step]:
+        """Draw new pictures of the references' people: the stage-I model without its ControlNet.
+
+        [FaceMe, Training strategy]
+        """
+        family = self.family
+        generators = [generator(seed, "synthesise") for seed in seeds]
+        scheduler = make_scheduler(dict(family.scheduler.config), settings.name, settings.steps, family.device)
+        config = family.unet.config
+        like = torch.zeros(len(seeds), config.in_channels, config.sample_size, config.sample_size, device=family.device)
+        x_T = start_latent(scheduler, like.to(family.dtype), "noise", generators)
+        yield from sample(self._bind(scheduler, references, guidance, None), scheduler, x_T, generators)
+
+    def _bind(
+        self, scheduler: Any, references: Sequence[References | None], guidance: float, control: Tensor | None
+    ) -> Predict:
+        """Bind prompts, control and guidance, so that the sampler sees a function of x_t and t alone."""
+        plain: list[References | None] = [None] * len(references)
+        groups = [plain, list(references)]
+        if guidance == 0.0 or all(item is None for item in references):
+            groups = [plain]
+        elif guidance == 1.0:
+            groups = [list(references)]
+        copies = len(groups)
+        c, bias = self._prompts([item for group in groups for item in group])
+        detail = torch.full((len(c),), float(self.family.size), device=self.family.device)
+        added = self.family.added_conditions(detail)
+        given_control = None if control is None else control.repeat(copies, 1, 1, 1)
+
+        def predict(x_t: Tensor, t: Tensor) -> Tensor:
+            given = scheduler.scale_model_input(x_t, t).repeat(copies, 1, 1, 1)
+            prediction = self._predict(given, t.expand(len(given)), c, bias, given_control, added)
+            return prediction if copies == 1 else identity_guidance(prediction, guidance)
+
+        return predict
+
+    def _prompts(self, references: Sequence[References | None]) -> tuple[Tensor, Tensor]:
+        """Build c_id or c_text for each item, padded to one length with tokens of weight 0."""
+        prompt = self.family.prompt
+        built = []
+        for item in references:
+            if item is None:
+                built.append((prompt.tokens, torch.ones(len(prompt.tokens), device=prompt.tokens.device)))
+                continue
+            features = (item.image.to(prompt.tokens), item.recogniser.to(prompt.tokens))
+            tokens = combine(list(self.id_encoder(*features)))
+            built.append(identity_prompt(prompt.tokens, prompt.face_index, tokens, item.weights))
+        length = max(len(tokens) for tokens, _ in built)
+        c = torch.stack([functional.pad(tokens, (0, 0, 0, length - len(tokens))) for tokens, _ in built])
+        weights = torch.stack([functional.pad(part, (0, length - len(part))) for _, part in built])
+        return c, log_weights(weights)
+
+    def _predict(
+        self, x_t: Tensor, t: Tensor, c: Tensor, bias: Tensor, control: Tensor | None, added: dict[str, Tensor]
+    ) -> Tensor:
+        """Predict eps (or v) with the ControlNet's residuals; both networks see the same prompt and conditions."""
+        shared = {
+            "encoder_hidden_states": c,
+            "added_cond_kwargs": added,
+            "cross_attention_kwargs": {"token_bias": bias},
+            "return_dict": False,
+        }
+        down, middle = None, None
+        if control is not None:
+            down, middle = self.controlnet(x_t, t, controlnet_cond=control, **shared)
+        prediction: Tensor = self.family.unet(
+            x_t, t, down_block_additional_residuals=down, mid_block_additional_residual=middle, **shared
+        )[0]
+        return prediction
+
+    # -- training --
+
+    def trainable(self, phase: str) -> nn.Module:
+        """Return what a phase trains. [FaceMe, Training strategy]
+
+        base: UNet, prompt and identity encoder, without the ControlNet: the paper starts from a base that PhotoMaker
+            had already taught identity tokens, and a family trained from nothing has to be taught them first.
+        stage1: ControlNet and identity encoder together; of these the encoder is kept.
+        stage2: the ControlNet alone, the encoder frozen.
+        """
+        prompt = nn.ParameterDict()
+        if phase == "base":
+            held = self.family.prompt
+            prompt.update({"tokens": nn.Parameter(held.tokens), "pooled": nn.Parameter(held.pooled)})
+            self.family.prompt = Prompt(prompt["tokens"], prompt["pooled"], held.face_index)
+        parts: dict[str, dict[str, nn.Module]] = {
+            "base": {"unet": self.family.unet, "id_encoder": self.id_encoder, "prompt": prompt},
+            "stage1": {"controlnet": self.controlnet, "id_encoder": self.id_encoder},
+            "stage2": {"controlnet": self.controlnet},
+        }
+        if phase not in parts:
+            raise RecipeError(f"faceme: phase {phase!r} is unknown; use one of {', '.join(parts)}")
+        self.has_trained_control = phase != "base"
+        return nn.ModuleDict(parts[phase])
+
+    def loss(self, batch: TrainBatch, phase: str) -> dict[str, Tensor]:
+        """Return the denoising loss of one batch. [FaceMe, Eq. 4]"""
+        family, scheduler = self.family, self.family.scheduler
+        with torch.no_grad():
+            x_0 = family.encode(batch.clean)
+        eps, t = batch.eps.to(x_0), batch.t.to(x_0.device)
+        x_t = scheduler.add_noise(x_0, eps, t)
+        is_velocity = scheduler.config.prediction_type == "v_prediction"
+        target = scheduler.get_velocity(x_0, eps, t) if is_velocity else eps
+        tokens = self.id_encoder(batch.image.to(x_0), batch.recogniser.to(x_0))
+        c, bias = batch_prompts(family.prompt.tokens, family.prompt.face_index, tokens, batch.has_reference)
+        control = None if phase == "base" else batch.low.to(x_0) * 2 - 1
+        prediction = self._predict(x_t, t, c, bias, control, family.added_conditions(batch.detail_px.to(x_0)))
+        return {"total": denoising_loss(prediction, target)}
+
+
+def identity_guidance(prediction: Float[Tensor, "b2 c h w"], guidance: float) -> Float[Tensor, "b c h w"]:
+    """Guide from c_text (first half) to c_id (second half), the low picture present in both. [FaceMe, Eq. 5]"""
+    without, given = prediction.chunk(2)
+    return guide(without, given, guidance)
+
+
+def denoising_loss(prediction: Float[Tensor, "b c h w"], target: Float[Tensor, "b c h w"]) -> Float[Tensor, ""]:
+    """Return the mean squared error of the prediction, over everything. [FaceMe, Eq. 4]"""
+    return functional.mse_loss(prediction.float(), target.float())
+
+
+def batch_prompts(
+    prompt: Float[Tensor, "n d"],
+    face_index: int,
+    tokens: Float[Tensor, "b r d"],
+    has_reference: Bool[Tensor, "b r"],
+) -> tuple[Float[Tensor, "b m d"], Float[Tensor, "b m"]]:
+    """Build the prompts of a training batch in one go: [before, face word, r identity tokens, after].
+
+    Items with references hide the face word, items without them hide the identity tokens, so that each attends to
+    exactly the sequence that `identity_prompt` builds for it (attention has no position code, so order is free).
+    """
+    b, r = has_reference.shape
+    words = prompt.expand(b, -1, -1)
+    # The r tokens take the places of as many paddings, as in replace_face_token: c_id keeps the prompt's length.
+    c = torch.cat([words[:, : face_index + 1], tokens.to(prompt), words[:, face_index + 1 :]], dim=1)
+    count = has_reference.sum(1)
+    weights = torch.ones(b, c.shape[1], device=prompt.device)
+    weights[:, face_index] = (count == 0).float()
+    weights[:, face_index + 1 : face_index + 1 + r] = has_reference.float()
+    padding = len(prompt) - face_index - 3  # tokens after the full stop and the end
+    dropped = (count - 1).clamp(0, max(padding, 0))
+    place = torch.arange(c.shape[1], device=prompt.device)
+    weights = weights * (place[None] < (c.shape[1] - dropped)[:, None])
+    return c, log_weights(weights)
+
+
+def save_id_encoder(encoder: IDEncoder, path: Path, dtype: torch.dtype) -> None:
+    """Write the identity encoder; its settings are the file's metadata."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tensors = {name: tensor.to(dtype).contiguous() for name, tensor in encoder.state_dict().items()}
+    write_safetensors(tensors, path, {"settings": json.dumps(to_dict(encoder.settings))})
+
+
+def load_id_encoder(path: Path) -> IDEncoder:
+    """Read an identity encoder, strictly.
+
+    Raises:
+        WeightsError: missing or damaged, or tensors that do not fit the settings in its metadata.
+    """
+    tensors, metadata = read_safetensors(path), read_metadata(path)
+    try:
+        settings = from_dict(FaceMeSettings, json.loads(metadata["settings"]), str(path))
+    except (KeyError, json.JSONDecodeError, RecipeError) as error:
+        raise WeightsError(f"{path}: its metadata holds no settings of an identity encoder: {error}") from None
+    encoder = IDEncoder(settings)
+    load_strictly(encoder, tensors, str(path))
+    return encoder.eval().requires_grad_(False)

@@ -1,0 +1,85 @@
+"""What a method offers to those above it; nothing above names a particular method."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from keepface.diffusion.family import Family
+from keepface.diffusion.sampler import SamplerSettings, Step
+
+Progress = Callable[[int, int], None]  # (steps done, steps in all)
+
+
+@dataclass(frozen=True, eq=False)
+class References:
+    """One person's references as features, with a weight 0..1 each; 0 is as if the reference were absent."""
+
+    recogniser: Float[Tensor, "r d1"]
+    image: Float[Tensor, "r d2"]
+    weights: Float[Tensor, "r"]
+
+    @classmethod
+    def stack(
+        cls, features: Sequence[tuple[Tensor, Tensor]], weights: Sequence[float] | None = None
+    ) -> "References | None":
+        """Stack (recogniser, image) features of the references; `None` when there is none."""
+        if not features:
+            return None
+        scale = torch.tensor(weights if weights is not None else [1.0] * len(features), dtype=torch.float32)
+        first, second = (torch.stack(list(part)) for part in zip(*features, strict=True))
+        return cls(first, second, scale)
+
+
+@dataclass(frozen=True, eq=False)
+class TrainBatch:
+    """One training batch, drawn as a pure function of (seed, step).
+
+    Padded references have a false entry in `has_reference`; an item without any is trained on the plain prompt.
+    """
+
+    clean: Float[Tensor, "b 3 s s"]
+    low: Float[Tensor, "b 3 s s"]
+    recogniser: Float[Tensor, "b r d1"]
+    image: Float[Tensor, "b r d2"]
+    has_reference: Bool[Tensor, "b r"]
+    detail_px: Float[Tensor, "b"]
+    eps: Float[Tensor, "b c h w"]
+    t: Tensor  # "b", int64, 0..T-1
+
+
+class Method(Protocol):
+    """A published system: it restores squares of its family's size, and trains its own parts."""
+
+    name: str
+    family: Family
+
+    def restore(
+        self,
+        low: Float[Tensor, "b 3 s s"],
+        references: Sequence[References | None],
+        settings: SamplerSettings,
+        guidance: float,
+        seeds: Sequence[int],
+    ) -> Iterator[Step]:
+        """Yield each sampling step; `decode` of the last step's latent is the restored square."""
+        ...
+
+    def trainable(self, phase: str) -> nn.Module:
+        """Return the parts that a training phase of the paper changes."""
+        ...
+
+    def loss(self, batch: TrainBatch, phase: str) -> dict[str, Tensor]:
+        """Return the losses of one batch by name; `total` is the one to follow downhill."""
+        ...
+
+    def save(self, folder: Path, dtype: torch.dtype) -> None:
+        """Write the method's own parts into a family's folder."""
+        ...
+
+
+MethodMaker = Callable[..., Any]

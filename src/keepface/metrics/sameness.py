@@ -1,0 +1,56 @@
+"""Is it still the same person, and are the features still in place.
+
+Both measure aligned squares. A picture in which no face is found is never dropped: it is measured at the place where
+its face must be, and flagged, so that a table can count such failures.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+from torch import Tensor
+
+from keepface.identity.compare import cosine
+from keepface.identity.embed import FaceFinder, square_face
+from keepface.identity.recogniser import Recogniser
+
+UNIT_PX = 512  # landmark distances are told for a square of this side, whatever the size measured
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One value of one picture; flagged when a face had to be supposed because none was found."""
+
+    value: float
+    is_flagged: bool = False
+
+
+def identity_similarity(
+    restored: Float[Tensor, "3 s s"],
+    truth: Float[Tensor, "3 s s"],
+    recogniser: Recogniser,
+    detector: FaceFinder,
+) -> Measured:
+    """Return the cosine, -1..1, between the embeddings of a restored and a true aligned square.
+
+    Each is embedded at its own detected face; a restored square without one is embedded at the true face, a true
+    square without one at the alignment template.
+    """
+    true = square_face(truth, detector)
+    found = square_face(restored, detector, otherwise=true.face)
+    a, b = recogniser.embed(restored, found.face), recogniser.embed(truth, true.face)
+    return Measured(float(cosine(a, b)), not (found.is_detected and true.is_detected))
+
+
+def landmark_distance(
+    restored: Float[Tensor, "3 s s"], truth: Float[Tensor, "3 s s"], detector: FaceFinder
+) -> Measured:
+    """Return the mean distance between the five points of two aligned squares, in pixels of a 512 px square.
+
+    A square without a face is given the points of the alignment template: those of the truth would make a picture
+    with no face in it the best of all.
+    """
+    found, true = square_face(restored, detector), square_face(truth, detector)
+    distance = np.linalg.norm(found.face.points - true.face.points, axis=1).mean()
+    scale = UNIT_PX / truth.shape[-1]
+    return Measured(float(distance) * scale, not (found.is_detected and true.is_detected))

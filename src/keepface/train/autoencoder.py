@@ -1,0 +1,126 @@
+"""Train a family's autoencoder: it caps everything that is restored through it."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+from keepface.config import from_dict
+from keepface.data.prepare import Pack
+from keepface.diffusion import latents
+from keepface.diffusion.family import Family
+from keepface.identity.image_encoder import ImageEncoder
+from keepface.image.files import from_uint8
+from keepface.metrics.fidelity import psnr
+from keepface.metrics.perceptual import PerceptualDistance
+from keepface.seeds import generator, numpy_generator
+from keepface.train.loop import Validation
+from keepface.train.recipe import Recipe
+
+SCALE_ITEMS = 512  # pictures that the latent scale is measured on
+
+
+@dataclass(frozen=True)
+class AutoencoderLoss:
+    """Weights of the losses.
+
+    latent_noise is the share of the latents' deviation added as noise before decoding, so that the decoder forgives a
+    denoiser's small errors; decoder_only keeps the latents as they are for networks that were trained on them.
+    """
+
+    l1: float = 1.0
+    gradient: float = 0.5
+    perceptual: float = 0.0
+    latent_power: float = 0.001
+    latent_noise: float = 0.03
+    decoder_only: float = 0.0
+
+
+class AutoencoderTask:
+    """Encode and decode squares so that faces survive it."""
+
+    def __init__(self, family: Family, train: Pack, val: Pack, recipe: Recipe) -> None:
+        self.family, self._train, self._val, self._recipe = family, train, val, recipe
+        self._weights = from_dict(AutoencoderLoss, recipe.loss, "[loss]")
+        vae = family.vae
+        self.networks: nn.Module = vae
+        if self._weights.decoder_only:
+            self.networks = nn.ModuleDict({"decoder": vae.decoder})  # type: ignore[dict-item]
+        self._perceptual = PerceptualDistance(ImageEncoder.load()) if self._weights.perceptual else None
+
+    def batch(self, step: int, size: int) -> Float[Tensor, "b 3 s s"]:
+        """Draw squares, shifted and flipped."""
+        rng = numpy_generator(self._recipe.run.seed, "autoencoder", step)
+        reach = self._train.margin_px
+        squares = [
+            from_uint8(
+                self._train.square(
+                    int(rng.integers(len(self._train))),
+                    (int(rng.integers(-reach, reach + 1)), int(rng.integers(-reach, reach + 1))),
+                    bool(rng.integers(2)),
+                )
+            )
+            for _ in range(size)
+        ]
+        self._noise = generator(self._recipe.run.seed, "latent-noise", step)
+        return torch.stack(squares)
+
+    def losses(self, batch: Float[Tensor, "b 3 s s"]) -> dict[str, Tensor]:
+        """Return L1, gradient, perceptual and latent losses and their weighted total."""
+        weights, scale = self._weights, self.family.card.latent_scale
+        device = next(self.networks.parameters()).device
+        clean = batch.to(device)
+        z = latents.encode(self.family.vae, scale, clean)
+        noise = torch.randn(z.shape, generator=self._noise).to(z)
+        noisy = z + weights.latent_noise * z.detach().std() * noise
+        mean, std = scale.tensors(noisy)
+        decoded = self.family.vae.decode(noisy * std + mean).sample.float() / 2 + 0.5  # type: ignore[operator]
+        found = {
+            "l1": functional.l1_loss(decoded, clean) * 2,
+            "gradient": gradient_loss(decoded, clean) * 2,
+            "latent_power": z.float().square().mean(),
+        }
+        if self._perceptual is not None:
+            found["perceptual"] = self._perceptual(decoded, clean).mean()
+        total = sum(getattr(weights, name) * value for name, value in found.items())
+        return {"total": torch.as_tensor(total), **found}
+
+    def validate(self, items: int) -> Validation:
+        """Measure the round trip on validation squares; the grid shows truth over round trip."""
+        step = max(1, len(self._val) // items)
+        clean = torch.stack([from_uint8(self._val.square(i)) for i in range(0, step * items, step)])
+        with torch.no_grad():
+            decoded = self.family.decode(self.family.encode(clean))
+        value = sum(psnr(a, b) for a, b in zip(decoded, clean, strict=True)) / len(clean)
+        shown = torch.cat([torch.cat(list(rows[:8]), dim=2) for rows in (clean, decoded)], dim=1)
+        return Validation({"psnr": float(value)}, shown)
+
+    def export(self, folder: Path) -> None:
+        """Write the family; the latent scale is measured unless the latents were kept."""
+        family = self.family
+        if not self._weights.decoder_only:
+            family = replace(family, card=replace(family.card, latent_scale=self._measure()))
+        family.save_pretrained(folder)
+
+    def _measure(self) -> latents.LatentScale:
+        unit = latents.LatentScale(
+            (0.0,) * len(self.family.card.latent_scale.mean), (1.0,) * len(self.family.card.latent_scale.mean)
+        )
+        step = max(1, len(self._train) // SCALE_ITEMS)
+        raw = []
+        with torch.no_grad():
+            for start in range(0, step * min(SCALE_ITEMS, len(self._train)), step * 32):
+                rows = range(start, min(start + step * 32, len(self._train)), step)
+                squares = torch.stack([from_uint8(self._train.square(i)) for i in rows])
+                raw.append(latents.encode(self.family.vae, unit, squares.to(self.family.device)).cpu())
+        return latents.measure_scale(torch.cat(raw))
+
+
+def gradient_loss(a: Float[Tensor, "b c h w"], b: Float[Tensor, "b c h w"]) -> Float[Tensor, ""]:
+    """Return the mean distance of horizontal plus that of vertical differences: edges stay where they are."""
+    across = functional.l1_loss(a[..., 1:] - a[..., :-1], b[..., 1:] - b[..., :-1])
+    down = functional.l1_loss(a[..., 1:, :] - a[..., :-1, :], b[..., 1:, :] - b[..., :-1, :])
+    return across + down

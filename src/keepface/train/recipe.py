@@ -1,0 +1,85 @@
+"""A training run is one TOML file, read into one `Recipe`."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from keepface.config import from_dict, override, read_toml
+from keepface.data.pairs import PairSettings
+from keepface.degrade.chains import PRESETS
+from keepface.errors import RecipeError
+
+
+@dataclass(frozen=True)
+class OptimSettings:
+    """AdamW and its learning-rate curve."""
+
+    steps: int = 1000
+    batch: int = 32
+    lr: float = 5e-5  # [FaceMe, Implementation details]
+    schedule: Literal["constant", "cosine"] = "constant"  # cosine falls to 2 % of lr at the last step
+    warmup_steps: int = 0
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: float = 0.01
+    clip: float = 0.0  # longest gradient; 0 does not clip
+    ema: float = 0.0  # decay of the running average that is saved; 0 keeps none
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """How a run is carried out; none of it changes what is learned, but for `seed` and `precision`."""
+
+    seed: int = 0
+    precision: Literal["float32", "bf16", "fp16"] = "float32"
+    save_every: int = 100
+    validate_every: int = 500
+    validate_items: int = 16
+
+
+@dataclass(frozen=True)
+class BatchSettings:
+    """How faces and references are drawn: `PairSettings` with the degradation named by its preset."""
+
+    degradation: str = "full"  # preset of degrade/chains.py
+    max_references: int = 4
+    own_in_pool: bool = True
+    identity_dropout: float = 0.0  # 0.5 in stage II  [FaceMe, Training strategy]
+    dropout_per: Literal["batch", "sample"] = "batch"
+    flip: float = 0.5
+    shift_px: int = 3
+
+    def pairs(self) -> PairSettings:
+        """Return the settings that `PairSampler` reads."""
+        if self.degradation not in PRESETS:
+            raise RecipeError(f"[batch]: degradation {self.degradation!r} is unknown; use one of {', '.join(PRESETS)}")
+        values = {name: value for name, value in vars(self).items() if name != "degradation"}
+        return PairSettings(degradation=PRESETS[self.degradation], **values)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One training run."""
+
+    task: str  # "autoencoder" or a method's name
+    phase: str = ""  # a method's training phase
+    init_from: str = ""  # family to start from: bundled name, folder or hub id; empty starts from nothing
+    optim: OptimSettings = OptimSettings()
+    run: RunSettings = RunSettings()
+    batch: BatchSettings = BatchSettings()
+    family: dict[str, Any] = field(default_factory=dict)  # sizes of a family that starts from nothing
+    method: dict[str, Any] = field(default_factory=dict)  # the method's own settings
+    loss: dict[str, float] = field(default_factory=dict)  # weights of the autoencoder's losses
+
+
+def read_recipe(path: Path, assignments: list[str] | None = None) -> Recipe:
+    """Read a recipe and apply `--set` assignments.
+
+    Raises:
+        RecipeError: unknown keys, wrong types, values out of range; the text names key and file.
+    """
+    recipe = from_dict(Recipe, override(read_toml(path), assignments or []), path.name)
+    if recipe.optim.steps < 1 or recipe.optim.batch < 1:
+        raise RecipeError(
+            f"{path.name} [optim]: steps {recipe.optim.steps} and batch {recipe.optim.batch} must be >= 1"
+        )
+    return recipe

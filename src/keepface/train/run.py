@@ -1,0 +1,77 @@
+"""From a recipe's file to a finished run's folder."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from keepface.config import dump_toml, from_dict, to_dict
+from keepface.data.prepare import Pack
+from keepface.diffusion.family import Family
+from keepface.errors import DataError, RecipeError
+from keepface.methods import METHODS, SETTINGS
+from keepface.train.autoencoder import AutoencoderTask
+from keepface.train.fresh import fresh_family
+from keepface.train.loop import Task, train
+from keepface.train.method_task import MethodTask
+from keepface.train.recipe import Recipe, read_recipe
+
+RECIPE = "recipe.toml"
+
+
+def train_recipe(
+    recipe_path: Path,
+    data: Path,
+    out: Path | None = None,
+    assignments: list[str] | None = None,
+    progress: Callable[[int, int, float], None] | None = None,
+) -> Path:
+    """Train a recipe, or go on with a run's folder; return the folder of the trained family.
+
+    `data` holds two prepared packs, `train/` and `val/`.
+
+    Raises:
+        RecipeError: the recipe can't be used, or the run's folder was begun with another one.
+        DataError: a pack is missing, or is of another size than the family.
+    """
+    run = recipe_path if recipe_path.is_dir() else out
+    if run is None:
+        raise RecipeError(f"{recipe_path}: say where the run is written: --out FOLDER")
+    recipe = resolve(recipe_path, assignments)
+    task = make_task(recipe, Pack(data / "train"), Pack(data / "val"))
+    _keep_recipe(recipe, run)
+    return train(task, recipe, run, progress)
+
+
+def resolve(recipe_path: Path, assignments: list[str] | None = None) -> Recipe:
+    """Read a recipe, or the one kept in a run's folder."""
+    return read_recipe(recipe_path / RECIPE if recipe_path.is_dir() else recipe_path, assignments)
+
+
+def make_task(recipe: Recipe, train_pack: Pack, val_pack: Pack) -> Task:
+    """Build what a recipe trains."""
+    family = (
+        Family.from_pretrained(recipe.init_from) if recipe.init_from else fresh_family(recipe.family, recipe.run.seed)
+    )
+    for pack in (train_pack, val_pack):
+        if pack.size != family.size:
+            raise DataError(
+                f"{pack.folder}: squares of {pack.size} px; the family needs {family.size}: "
+                f"keepface data prepare SOURCE OUT --size {family.size}"
+            )
+    if recipe.task == "autoencoder":
+        return AutoencoderTask(family, train_pack, val_pack, recipe)
+    if recipe.task not in METHODS:
+        raise RecipeError(f"task {recipe.task!r} is unknown; use autoencoder or one of {', '.join(METHODS)}")
+    if not train_pack.features or not val_pack.features:
+        raise DataError(f"{train_pack.folder}: has no identity features; prepare it again without --no-features")
+    settings = from_dict(SETTINGS[recipe.task], recipe.method, "[method]")
+    return MethodTask(METHODS[recipe.task].begin(family, settings, recipe.run.seed), train_pack, val_pack, recipe)
+
+
+def _keep_recipe(recipe: Recipe, run: Path) -> None:
+    text, path = dump_toml(to_dict(recipe)), run / RECIPE
+    if path.exists() and path.read_text(encoding="utf-8") != text:
+        raise RecipeError(
+            f"{path}: this run was begun with another recipe; choose another --out, or train {run} itself"
+        )
+    run.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")

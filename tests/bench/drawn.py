@@ -1,0 +1,76 @@
+"""Drawn people and a restorer that gives back what it is given, so that every number of a suite is known beforehand."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from keepface.diffusion.family import FamilyCard
+from keepface.diffusion.latents import LatentScale
+from keepface.engine.settings import RestoreSettings
+from keepface.faces.align import template_face
+from keepface.identity.embed import IdentityFeatures
+from keepface.image.size import resize
+from keepface.seeds import generator
+
+SIZE = 32
+
+
+class DrawnPhotos:
+    """Smooth random squares; `counts` says how many photos each person has."""
+
+    def __init__(self, counts: dict[str, int]) -> None:
+        self.identities: Sequence[str] = [name for name, count in counts.items() for _ in range(count)]
+        self.native_px: Sequence[float] = [100.0] * len(self.identities)
+
+    def square(self, index: int, size: int) -> Float[Tensor, "3 s s"]:
+        coarse = torch.rand(3, 6, 6, generator=generator(index, "drawn"))
+        return resize(coarse, (size, size), "bicubic")
+
+
+@dataclass
+class PlainFamily:
+    """An autoencoder that keeps everything."""
+
+    card: FamilyCard = field(default_factory=lambda: FamilyCard("drawn", SIZE, LatentScale(mean=(0.0,), std=(1.0,))))
+
+    def encode(self, image: Float[Tensor, "b 3 s s"]) -> Float[Tensor, "b 3 s s"]:
+        return image * 2 - 1
+
+    def decode(self, latent: Float[Tensor, "b 3 s s"]) -> Float[Tensor, "b 3 s s"]:
+        return (latent + 1) / 2
+
+
+class PlainEmbedder:
+    """Features that hold the mean colour of the square they come from."""
+
+    def embed_square(self, image: Float[Tensor, "3 s s"]) -> IdentityFeatures:
+        mean = image.mean((1, 2))
+        return IdentityFeatures(mean / mean.norm(), mean, template_face(image.shape[-1]), {"recogniser": "drawn"})
+
+
+class PlainRestorer:
+    """Give back the low squares, as they are; remember what each call was led by."""
+
+    def __init__(self) -> None:
+        self.size = SIZE
+        self.family = PlainFamily()
+        self.embedder = PlainEmbedder()
+        self.calls: list[tuple[int, tuple[int, ...], tuple[int, ...]]] = []
+
+    def restore_squares(
+        self,
+        low: Float[Tensor, "b 3 s s"],
+        references: Sequence[Sequence[IdentityFeatures]],
+        settings: RestoreSettings,
+        seeds: Sequence[int],
+    ) -> Float[Tensor, "b 3 s s"]:
+        self.calls.append((len(low), tuple(len(own) for own in references), tuple(seeds)))
+        return low
+
+
+def as_bytes(image: Float[Tensor, "3 s s"]) -> np.ndarray:
+    return (image.permute(1, 2, 0) * 255).round().to(torch.uint8).numpy()

@@ -1,0 +1,82 @@
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+
+from keepface.faces.align import template_face
+from keepface.faces.face import Face
+from keepface.identity.recogniser import SFace
+from keepface.metrics.sameness import Measured, identity_similarity, landmark_distance
+
+
+class Seen:
+    """A finder that sees, picture by picture, what it was told; nothing in pictures it was not told of."""
+
+    def __init__(self, *pairs: tuple[torch.Tensor, Face]) -> None:
+        self.pairs = pairs
+
+    def detect(self, image: torch.Tensor) -> list[Face]:
+        return [face for known, face in self.pairs if known is image]
+
+
+@pytest.fixture(scope="module")
+def recogniser() -> SFace:
+    return SFace()
+
+
+def picture(size: int = 128, seed: int = 0) -> torch.Tensor:
+    coarse = torch.rand(1, 3, 7, 7, generator=torch.Generator().manual_seed(seed))
+    return functional.interpolate(coarse, size=(size, size), mode="bilinear")[0]
+
+
+def moved(face: Face, x: float, y: float) -> Face:
+    left, top, right, bottom = face.box
+    return Face((left + x, top + y, right + x, bottom + y), face.points + np.array([x, y]), face.score)
+
+
+def test_a_picture_is_wholly_like_itself(recogniser: SFace) -> None:
+    image = picture()
+    seen = Seen((image, template_face(128)))
+    measured = identity_similarity(image, image, recogniser, seen)
+    assert measured.value == pytest.approx(1, abs=1e-5) and not measured.is_flagged
+
+
+def test_a_restored_square_without_a_face_is_measured_at_the_true_face_and_flagged(recogniser: SFace) -> None:
+    restored, truth = picture(seed=1), picture(seed=2)
+    face = moved(template_face(128), 4.0, 3.0)
+    blind = identity_similarity(restored, truth, recogniser, Seen((truth, face)))
+    seeing = identity_similarity(restored, truth, recogniser, Seen((truth, face), (restored, face)))
+    at_template = identity_similarity(restored, truth, recogniser, Seen((truth, face), (restored, template_face(128))))
+    assert blind == Measured(seeing.value, True)
+    assert seeing.value != at_template.value
+
+
+def test_no_face_in_either_is_measured_at_the_template_and_flagged(recogniser: SFace) -> None:
+    a, b = picture(seed=1), picture(seed=2)
+    face = template_face(128)
+    seeing = identity_similarity(a, b, recogniser, Seen((a, face), (b, face)))
+    assert identity_similarity(a, b, recogniser, Seen()) == Measured(seeing.value, True)
+
+
+@pytest.mark.parametrize(("size", "expected"), [(512, 5.0), (128, 20.0)])
+def test_points_moved_by_three_and_four_pixels_are_five_away_in_a_512_px_square(size: int, expected: float) -> None:
+    restored, truth = picture(size), picture(size)
+    seen = Seen((restored, moved(template_face(size), 3.0, 4.0)), (truth, template_face(size)))
+    measured = landmark_distance(restored, truth, seen)
+    assert measured.value == pytest.approx(expected) and not measured.is_flagged
+
+
+def test_the_landmark_distance_is_the_mean_over_the_points() -> None:
+    restored, truth = picture(512), picture(512)
+    face = template_face(512)
+    points = face.points.copy()
+    points[2] += [0.0, 10.0]
+    seen = Seen((restored, Face(face.box, points, 1.0)), (truth, face))
+    assert landmark_distance(restored, truth, seen).value == pytest.approx(2)
+
+
+def test_a_picture_without_a_face_does_not_win_the_landmark_distance() -> None:
+    restored, truth = picture(512), picture(512)
+    seen = Seen((truth, moved(template_face(512), 0.0, 7.0)))
+    measured = landmark_distance(restored, truth, seen)
+    assert measured.value == pytest.approx(7) and measured.is_flagged
