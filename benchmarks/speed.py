@@ -32,7 +32,6 @@ from keepface.seeds import generator
 
 Result = TypeVar("Result")
 PHOTO_PX = (480, 640)
-FEATHER = 0.1
 
 
 @dataclass(frozen=True)
@@ -85,7 +84,7 @@ def drawn_photo() -> Photo:
 
 def measure(photo: Photo, reference: Photo, watch: Watch, steps: int) -> list[Stage]:
     """Run every stage of one restoration and return its lines."""
-    restorer = watch.time("load", lambda: Restorer.from_pretrained("compact", device=watch.device), repeats=1)
+    restorer = watch.time("load", lambda: Restorer.from_pretrained("compact", device=str(watch.device)), repeats=1)
     settings = RestoreSettings(steps=steps)
     found = watch.time("detect", lambda: restorer.embedder.detector.detect(photo.pixels))
     face = found[0] if found else template_face(min(photo.pixels.shape[1:]))
@@ -93,15 +92,15 @@ def measure(photo: Photo, reference: Photo, watch: Watch, steps: int) -> list[St
     square = resize(reference.pixels, (restorer.size, restorer.size))
     features = watch.time("embed (a reference)", lambda: restorer.embedder.embed_square(square))
     low: Float[Tensor, "1 3 s s"] = aligned.crop[None]
-    latent = watch.time("encode", lambda: restorer.family.encode(low))
+    latent = watch.time("encode", lambda: restorer.method.family.encode(low))
     encode = watch.stages[-1].seconds
-    watch.time("decode", lambda: restorer.family.decode(latent))
+    watch.time("decode", lambda: restorer.method.family.decode(latent))
     decode = watch.stages.pop()
     restored = watch.time("denoise", lambda: restorer.restore_squares(low, [[features]], settings, [0]))
     whole = watch.stages.pop()
     watch.stages.append(Stage(f"denoise ({steps} steps)", whole.seconds - encode - decode.seconds, whole.peak_mib))
     watch.stages.append(decode)
-    watch.time("paste", lambda: paste(photo.pixels, restored[0], aligned.matrix, FEATHER))
+    watch.time("paste", lambda: paste(photo.pixels, restored[0], aligned.matrix))
     return watch.stages
 
 

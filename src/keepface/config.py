@@ -95,7 +95,7 @@ def dump_toml(data: Mapping[str, Any]) -> str:
     def write(table: Mapping[str, Any], prefix: str) -> None:
         for key, value in table.items():
             if not isinstance(value, Mapping):
-                lines.append(f"{key} = {json.dumps(value)}")
+                lines.append(f"{key} = {_toml_text(value)}")
         for key, value in table.items():
             if isinstance(value, Mapping):
                 lines.extend(["", f"[{prefix}{key}]"])
@@ -103,6 +103,11 @@ def dump_toml(data: Mapping[str, Any]) -> str:
 
     write(data, "")
     return "\n".join(lines).strip() + "\n"
+
+
+def _toml_text(value: Any) -> str:
+    # JSON's strings, numbers, booleans and lists are TOML's, but for surrogate pairs and U+007F.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _nearest(key: str, known: typing.Iterable[str]) -> str:

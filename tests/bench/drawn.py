@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -44,6 +43,13 @@ class PlainFamily:
         return (latent + 1) / 2
 
 
+@dataclass
+class PlainMethod:
+    """A method with the plain autoencoder."""
+
+    family: PlainFamily = field(default_factory=PlainFamily)
+
+
 class PlainEmbedder:
     """Features that hold the mean colour of the square they come from."""
 
@@ -57,7 +63,7 @@ class PlainRestorer:
 
     def __init__(self) -> None:
         self.size = SIZE
-        self.family = PlainFamily()
+        self.method = PlainMethod()
         self.embedder = PlainEmbedder()
         self.calls: list[tuple[int, tuple[int, ...], tuple[int, ...]]] = []
 
@@ -70,7 +76,3 @@ class PlainRestorer:
     ) -> Float[Tensor, "b 3 s s"]:
         self.calls.append((len(low), tuple(len(own) for own in references), tuple(seeds)))
         return low
-
-
-def as_bytes(image: Float[Tensor, "3 s s"]) -> np.ndarray:
-    return (image.permute(1, 2, 0) * 255).round().to(torch.uint8).numpy()

@@ -70,6 +70,7 @@ def _head(suite: Suite, settings: BenchSettings, results: Sequence[Result]) -> s
         f"{people} people, one photo each; the same degraded picture and the same start noise in every row of a table. "
         f"Seed {settings.seed}, {settings.restore.steps} steps, {settings.restore.sampler}. An arrow says which way is "
         f"better. Intervals: paired bootstrap over people, {settings.resamples} resamples; bold where zero is outside. "
+        "A row with a smaller n is of fewer people: compare rows by the table of differences. "
         "The settings are in suite.json, every picture's values in results.csv.",
         "",
         *(f"* {row.name}: {row.meaning}" for row in suite.rows),

@@ -18,7 +18,6 @@ from keepface.bench.results import Journal, Result, keep_settings
 from keepface.bench.suite import BenchSettings, Row, Suite, Target, find_suite, leaders, plan
 from keepface.config import to_dict
 from keepface.degrade.chains import PRESETS, draw_first_order, replay
-from keepface.device import choose_device
 from keepface.diffusion.family import FamilyCard
 from keepface.engine.restorer import Restorer
 from keepface.engine.settings import RestoreSettings
@@ -44,7 +43,10 @@ class SquareEmbedder(Protocol):
 class Autoencoder(Protocol):
     """What a suite asks of the restorer's family."""
 
-    card: FamilyCard
+    @property
+    def card(self) -> FamilyCard:
+        """What there is to know of the family; results of two cards are never mixed."""
+        ...
 
     def encode(self, image: Float[Tensor, "b 3 s s"]) -> Float[Tensor, "b c h w"]:
         """Return the pictures' latents."""
@@ -52,6 +54,16 @@ class Autoencoder(Protocol):
 
     def decode(self, latent: Float[Tensor, "b c h w"]) -> Float[Tensor, "b 3 s s"]:
         """Return the latents' pictures."""
+        ...
+
+
+@runtime_checkable
+class WithFamily(Protocol):
+    """What a suite asks of the restorer's method."""
+
+    @property
+    def family(self) -> Autoencoder:
+        """The networks it works with."""
         ...
 
 
@@ -65,8 +77,8 @@ class SquareRestorer(Protocol):
         ...
 
     @property
-    def family(self) -> Autoencoder:
-        """The networks it restores with."""
+    def method(self) -> WithFamily:
+        """The published system it restores by."""
         ...
 
     @property
@@ -114,7 +126,7 @@ def run_suite(
     """
     chosen = find_suite(suite)
     photos = open_photos(data)
-    restorer = restorer or Restorer.from_pretrained(settings.family, settings.method, choose_device(settings.device))
+    restorer = restorer or Restorer.from_pretrained(settings.family, settings.method, settings.device)
     return measure(chosen, photos, out, settings, restorer, progress)
 
 
@@ -130,7 +142,7 @@ def measure(
     targets = plan(photos.identities, photos.native_px, settings.limit)
     out.mkdir(parents=True, exist_ok=True)
     kept_settings = {name: value for name, value in to_dict(settings).items() if name not in FREE}
-    keep_settings(out, {"suite": suite.name, **kept_settings, "card": to_dict(restorer.family.card)})
+    keep_settings(out, {"suite": suite.name, **kept_settings, "card": to_dict(restorer.method.family.card)})
     journal = Journal(out, settings.metrics)
     done = {result.key for result in journal.read()}
     bench = _Bench(photos, restorer, settings, Pictures(out, settings.pictures))
@@ -195,7 +207,8 @@ class _Bench:
         if row.how == "copy":
             restored = torch.stack(lows)
         elif row.how == "round trip":
-            restored = self.restorer.family.decode(self.restorer.family.encode(torch.stack(truths)))
+            family = self.restorer.method.family
+            restored = family.decode(family.encode(torch.stack(truths)))
         else:
             restored = self.restorer.restore_squares(torch.stack(lows), references, self.settings.restore, seeds)
         seconds = (time.perf_counter() - start) / len(targets)

@@ -4,7 +4,7 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from keepface.image.files import Limits
 
 
+Row = dict[str, Any]  # of one photo, as --json prints it
+
+
 @dataclass(frozen=True)
 class Model:
     """Which networks to restore with, where, and how precisely."""
@@ -35,19 +38,11 @@ class Model:
 
     def load(self) -> "SquareRestorer":
         """Load the networks."""
-        from keepface.device import choose_device, choose_dtype
+        from keepface.cli.cache import features_folder
         from keepface.engine.restorer import Restorer
 
-        device = choose_device(self.device)
-        restorer = Restorer.from_pretrained(
-            self.family, method=self.method, device=device, dtype=choose_dtype(self.precision, device)
-        )
-        if self.keeps_features:
-            from keepface.cli.cache import features_folder
-            from keepface.identity.embed import FeatureCache
-
-            restorer.embedder.cache = FeatureCache(features_folder())
-        return restorer
+        cache = features_folder() if self.keeps_features else None
+        return Restorer.from_pretrained(self.family, self.method, self.device, self.precision, cache)
 
 
 @dataclass(frozen=True)
@@ -69,8 +64,12 @@ def restore(
     output: Annotated[
         Path, typer.Option("--output", "-o", help="File to write; a folder for several photos.", show_default=False)
     ],
-    ref: Annotated[list[Path] | None, typer.Option(help="Photo of the person; may be repeated.")] = None,
-    ref_weight: Annotated[list[float] | None, typer.Option(help="Weight 0..1 of each --ref, in order.")] = None,
+    ref: Annotated[
+        list[Path] | None, typer.Option(metavar="PHOTO", help="Photo of the person; may be repeated.")
+    ] = None,
+    ref_weight: Annotated[
+        list[float] | None, typer.Option(metavar="WEIGHT", help="Weight 0..1 of each --ref, in order.")
+    ] = None,
     method: Annotated[str, typer.Option(help="Published system to restore by.")] = "faceme",
     family: Annotated[str, typer.Option(help="Networks: a bundled name, a folder or a hub id.")] = "compact",
     steps: Annotated[int, typer.Option(help="Sampling steps.")] = 20,
@@ -120,7 +119,7 @@ def _existing(references: list[Path]) -> list[Path]:
     return references
 
 
-def _rows(call: Call, model: Model) -> Iterator[tuple[dict[str, Any], "Restoration | None"]]:
+def _rows(call: Call, model: Model) -> Iterator[tuple[Row, "Restoration | None"]]:
     """Do the jobs one by one; what fails is told in its row, and the next goes on."""
     from keepface.engine.result import failed, skipped
 
@@ -130,34 +129,47 @@ def _rows(call: Call, model: Model) -> Iterator[tuple[dict[str, Any], "Restorati
     for job in call.jobs.jobs:
         if call.jobs.is_batch and job.output.exists() and not call.force:
             yield skipped(str(job.source), str(job.output)), None
-            continue
-        try:
-            _check_output(job, call)
-            _check_input(job)
+        elif problem := _problem(job, call):
+            yield failed(str(job.source), problem, 0.0), None
+        else:
             waiting.append(job)
-        except KeepfaceError as error:
-            yield failed(str(job.source), str(error), 0.0), None
-    if not waiting:
-        return
+    if waiting:
+        yield from _restored(waiting, call, model)
+
+
+def _restored(jobs: Sequence[Job], call: Call, model: Model) -> Iterator[tuple[Row, "Restoration | None"]]:
+    from keepface.engine.result import failed
+
     try:
         restorer, references = _load(call, model)
-    except RecipeError:
-        raise
     except KeepfaceError as error:
-        for job in waiting:
+        if isinstance(error, RecipeError):
+            raise
+        for job in jobs:
             yield failed(str(job.source), str(error), 0.0), None
         return
-    for job in waiting:
+    for job in jobs:
         started = time.perf_counter()
         try:
             restoration = _restore(job, call, restorer, references)
-            yield restoration.to_json(str(job.output)), restoration
         except (KeepfaceError, OSError, MemoryError) as error:
             yield failed(str(job.source), str(error) or type(error).__name__, time.perf_counter() - started), None
+        else:
+            yield restoration.to_json(str(job.output)), restoration
+
+
+def _problem(job: Job, call: Call) -> str | None:
+    """Find out before the work what would stop it, or its result from being written."""
+    if not job.source.exists():
+        return f"{job.source}: there is no such file"
+    try:
+        _check_output(job, call)
+    except KeepfaceError as error:
+        return str(error)
+    return None
 
 
 def _check_output(job: Job, call: Call) -> None:
-    """Find out before the work what would stop the result from being written after it."""
     from keepface.image.files import FORMATS
 
     if job.output.suffix.lower() not in FORMATS:
@@ -171,11 +183,6 @@ def _check_output(job: Job, call: Call) -> None:
             raise PhotoError(f"{job.output.parent}: can't be made: {error.strerror or error}") from None
     if not job.output.parent.is_dir():
         raise PhotoError(f"{job.output}: there is no folder {job.output.parent}; make it first")
-
-
-def _check_input(job: Job) -> None:
-    if not job.source.exists():
-        raise PhotoError(f"{job.source}: there is no such file")
 
 
 def _load(call: Call, model: Model) -> "tuple[SquareRestorer, References]":
@@ -213,7 +220,7 @@ def _copy(source: Path, output: Path) -> None:
         aside.unlink(missing_ok=True)
 
 
-def _tell(row: dict[str, Any], restoration: "Restoration | None", as_json: bool) -> None:
+def _tell(row: Row, restoration: "Restoration | None", as_json: bool) -> None:
     """Say what was done to one photo; with --json only what went wrong, on stderr."""
     if row["error"]:
         report(KeepfaceError(row["error"]))

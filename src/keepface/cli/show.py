@@ -8,7 +8,6 @@ from typing import Any
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 from keepface.errors import KeepfaceError, RecipeError
 
@@ -38,11 +37,11 @@ def report(error: KeepfaceError) -> int:
 
 
 def say_table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Write a table to stdout."""
-    table = Table(*names, box=None, pad_edge=False)
-    for row in rows:
-        table.add_row(*(_printable(cell) for cell in row))
-    Console(markup=False, highlight=False).print(table)
+    """Write a table to stdout, one line a row."""
+    table = [list(names), *([_printable(cell) for cell in row] for row in rows)]
+    widths = [max(len(row[column]) for row in table) for column in range(len(names))]
+    for row in table:
+        say("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 @contextmanager

@@ -34,10 +34,14 @@ def check(as_json: AsJson = False) -> None:
 
     states = [check_weights(name) for name in cards()]
     if as_json:
-        rows = [{"name": item.name, "path": _text(item.path), "ok": item.ok, "problem": item.problem} for item in states]
+        rows = [
+            {"name": item.name, "path": _text(item.path), "ok": item.ok, "problem": item.problem} for item in states
+        ]
         say_json({"weights": rows})
     else:
-        say_table(("name", "", "file"), [(item.name, "ok" if item.ok else "BAD", _text(item.path) or "") for item in states])
+        say_table(
+            ("name", "", "file"), [(item.name, "ok" if item.ok else "BAD", _text(item.path) or "") for item in states]
+        )
         for item in states:
             if not item.ok:
                 tell(f"error: {item.problem}")

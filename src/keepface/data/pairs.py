@@ -31,7 +31,7 @@ class PairSettings:
     """How targets, their references and their degradation are drawn."""
 
     degradation: FirstOrderSettings = field(default_factory=FirstOrderSettings)
-    max_references: int = 4  # a batch has 1 to this many, the same count for all its targets [FaceMe, Sec. 4.1]
+    max_references: int = 4  # a batch has 1 to this many, the same count for all its targets [FaceMe, Experimental Setup]
     own_in_pool: bool = True  # the clean photo's own features are among the references it may draw [FaceMe]
     identity_dropout: float = 0.0  # share without identity; 0.5 in FaceMe's second stage
     dropout_per: Literal["batch", "sample"] = "batch"  # FaceMe draws it once a batch
@@ -127,24 +127,25 @@ class PairSampler:
             landmarks=torch.from_numpy(points).float(),
         )
 
-    def _photos(self, step: int, size: int, seed: int) -> Int[np.ndarray, "{size}"]:
+    def _photos(self, step: int, size: int, seed: int) -> list[int]:
         """Take the step's stretch of the endless row of permutations."""
         targets = np.array(self.targets)
         first, last = step * size, (step + 1) * size
         epochs = range(first // len(targets), (last - 1) // len(targets) + 1)
         row = np.concatenate([numpy_generator(seed, "epoch", epoch).permutation(targets) for epoch in epochs])
         start = first - epochs[0] * len(targets)
-        return row[start : start + size]
+        photos: list[int] = row[start : start + size].tolist()
+        return photos
 
     def _target(self, photo: int, count: int, is_batch_dropped: bool, rng: np.random.Generator) -> Target:
         settings = self.settings
         shift_x, shift_y = rng.integers(-settings.shift_px, settings.shift_px + 1, 2)
         is_dropped = rng.random() < settings.identity_dropout
         return Target(
-            photo=int(photo),
+            photo=photo,
             offset=(int(shift_x), int(shift_y)),
             flip=bool(rng.random() < settings.flip),
-            references=draw_references(self._pools[int(photo)], count, settings.max_references, rng),
+            references=draw_references(self._pools[photo], count, settings.max_references, rng),
             is_dropped=bool(is_batch_dropped if settings.dropout_per == "batch" else is_dropped),
             draw=draw_first_order(settings.degradation, rng, self.pack.size),
         )

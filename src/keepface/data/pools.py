@@ -10,7 +10,7 @@ Real photos of the person and the target itself join, so that nobody is without 
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import cv2
 import numpy as np
@@ -32,6 +32,7 @@ class Estimate:
     psi: Float[np.ndarray, "k"]
 
 
+@runtime_checkable
 class PoseExpression(Protocol):
     """Whoever reads pose and expression off a crop; EMOCA in the paper."""
 
@@ -110,7 +111,7 @@ def kmeans(x: Float[np.ndarray, "n d"], k: int, rng: np.random.Generator, most: 
 def nested_kmeans(
     theta: Float[np.ndarray, "n 6"], psi: Float[np.ndarray, "n k"], outer: int, inner: int, rng: np.random.Generator
 ) -> Int[np.ndarray, "n"]:
-    """Cluster by pose, then each pose by expression: cell = pose * inner + expression. [FaceMe, Sec. 3.4]
+    """Cluster by pose, then each pose by expression: cell = pose * inner + expression. [FaceMe, Training Data Pool Construction]
 
     Columns are first brought to mean 0 and deviation 1. A pose with fewer photos than `inner` fills fewer cells.
     """
@@ -123,6 +124,7 @@ def nested_kmeans(
     return labels
 
 
+@runtime_checkable
 class Synthesiser(Protocol):
     """Whoever draws a new photo of a target's person in the pose of another photo; Arc2Face in the paper."""
 
@@ -139,7 +141,7 @@ class PoolSettings:
     """When a synthesised photo is good enough."""
 
     delta: float = 0.5  # least cosine with the target's person; the paper names no value
-    tries: int = 3  # draws of a pose for each target and cell [FaceMe, Sec. 3.4]
+    tries: int = 3  # draws of a pose for each target and cell [FaceMe, Training Data Pool Construction]
 
 
 @dataclass(frozen=True)
@@ -196,7 +198,7 @@ def build_pool(
     settings: PoolSettings,
     seed: int,
 ) -> Pool:
-    """Synthesise references of every photo's person in every cell, and merge in the real ones. [FaceMe, Sec. 3.4]
+    """Synthesise references of every photo's person in every cell, and merge in the real ones. [FaceMe, Training Data Pool Construction]
 
     A photo with sameness below delta is drawn again with another pose of the cell, three tries in all. Each photo that
     passes is handed to `keep`; written as a row of source "synthetic", it is a reference in training, never a target.

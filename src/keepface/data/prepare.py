@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -32,6 +32,7 @@ FORMAT = 1
 Progress = Callable[[int, int], None]  # photos done, photos in all
 
 
+@runtime_checkable
 class FeatureMaker(Protocol):
     """Whoever turns a crop into identity features; asked once for the photo and once for each changed form."""
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import cv2
 import numpy as np
@@ -57,6 +57,7 @@ class Entry:
     read: Callable[[], Row]
 
 
+@runtime_checkable
 class Source(Protocol):
     """A collection of photos that can be gone through more than once, always in the same order."""
 
@@ -67,6 +68,7 @@ class Source(Protocol):
         ...
 
 
+@runtime_checkable
 class FaceFinder(Protocol):
     """Whoever finds faces in a photo, the largest first."""
 

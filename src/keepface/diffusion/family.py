@@ -7,7 +7,7 @@ keepface.json            the card: name, resolution, latent scale, identity netw
 """
 
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,7 @@ class FamilyCard:
     latent_scale: LatentScale
     recogniser: str = "sface"  # the recogniser that conditions the model
     image_encoder: str = "efficientnet-lite0"
+    guidance: float = 1.0  # identity guidance that measured best; a call may choose another
     licence: str = ""
     trained_on: tuple[str, ...] = ()
     terms: str = ""
@@ -132,10 +133,6 @@ class Family:
         time_ids = torch.stack([detail_px, detail_px, zero, zero, side, side], dim=1)
         pooled = self.prompt.pooled.expand(len(detail_px), -1)
         return {"text_embeds": pooled, "time_ids": time_ids.to(pooled)}
-
-    def with_card(self, **changes: Any) -> "Family":
-        """Return the same networks under a changed card."""
-        return replace(self, card=replace(self.card, **changes))
 
 
 def locate(name_or_path: str | Path) -> Path:

@@ -7,7 +7,7 @@ under a restored face change.
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -34,6 +34,7 @@ ALIGNED_SHIFT = 0.08  # ours: the same for its place, in sides
 Progress = Callable[[int, int], None]  # steps done, steps in all
 
 
+@runtime_checkable
 class Named(Protocol):
     """What is asked of a method here."""
 
@@ -43,6 +44,7 @@ class Named(Protocol):
         ...
 
 
+@runtime_checkable
 class SquareRestorer(Recognising, Protocol):
     """What is asked of a restorer here: it restores aligned squares of its family's size."""
 
@@ -84,7 +86,7 @@ def restore_photo(
     restorer: SquareRestorer,
     photo: Picture,
     references: References | Sequence[Picture] = (),
-    settings: RestoreSettings = RestoreSettings(),
+    settings: RestoreSettings = RestoreSettings(),  # noqa: B008 - frozen
     seed: int = 0,
     is_aligned: bool | None = None,
     progress: Progress | None = None,
@@ -145,7 +147,9 @@ def _find(
     height, width = photo.pixels.shape[1:]
     if is_aligned:
         if height != width:
-            raise PhotoError(f"{photo.source}: is {width} x {height}, and an aligned face is square; leave out --aligned")
+            raise PhotoError(
+                f"{photo.source}: is {width} x {height}, and an aligned face is square; leave out --aligned"
+            )
         return [square_face(photo.pixels, restorer.embedder.detector).face], True
     faces = restorer.embedder.detector.detect(photo.pixels)
     if len(faces) > settings.max_faces:

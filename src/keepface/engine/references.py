@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -19,6 +19,7 @@ Picture = Photo | Path | str | Image.Image
 ANOTHER_PERSON = "shows another person than the other references"
 
 
+@runtime_checkable
 class Recognising(Protocol):
     """What is asked of a restorer here."""
 

@@ -37,7 +37,9 @@ ARCFACE_TEMPLATE = np.array(  # the template of 112 px recogniser crops
         [70.7299, 92.2041],
     ]
 )
-TEMPLATE_BOX = (0.25, 0.2, 0.75, 0.84)  # left, top, right, bottom; share of the side
+# Left, top, right, bottom as shares of the side: the median of what Detector gives on 120 aligned LFW squares, standard
+# deviations 0.05, 0.03, 0.05, 0.02; the left and right edges are made symmetric (0.235 and 0.757 measured).
+TEMPLATE_BOX = (0.24, 0.19, 0.76, 0.90)
 
 Border = Literal["constant", "reflect"]
 BORDERS = {"constant": cv2.BORDER_CONSTANT, "reflect": cv2.BORDER_REFLECT_101}
@@ -89,23 +91,33 @@ def transform(points: Float[np.ndarray, "n 2"], matrix: Float[np.ndarray, "2 3"]
     return moved
 
 
+def corners(shape: tuple[int, int]) -> Float[np.ndarray, "4 2"]:
+    """Return the outer corners of a (height, width) picture; its first pixel's centre is (0, 0)."""
+    right, bottom = shape[1] - 0.5, shape[0] - 0.5
+    return np.array([[-0.5, -0.5], [right, -0.5], [right, bottom], [-0.5, bottom]])
+
+
 def warp(
     image: Float[Tensor, "3 h w"], matrix: Float[np.ndarray, "2 3"], size: int, border: Border = "constant"
 ) -> Float[Tensor, "3 {size} {size}"]:
-    """Draw the square that the matrix leads to, bicubic, and averaged over areas first where the photo is larger.
+    """Draw the square of `size` pixels that the matrix leads to; see `draw`."""
+    return draw(image, matrix, (size, size), border)
 
-    Only the part of the photo under the square is touched. Beyond the photo's edge `constant` is black and `reflect`
-    mirrors the photo.
+
+def draw(
+    image: Float[Tensor, "3 h w"], matrix: Float[np.ndarray, "2 3"], shape: tuple[int, int], border: Border
+) -> Float[Tensor, "3 {shape[0]} {shape[1]}"]:
+    """Draw the (height, width) picture that the matrix leads to, bicubic, averaged over areas first where it shrinks.
+
+    Only the part of `image` under the result is touched. Beyond its edge `constant` is black and `reflect` mirrors it.
     """
-    pixels, matrix = _under(image, matrix, size, border)
-    shrink = int(1 / max(scale_of(matrix), 1e-6))
+    pixels, matrix = _under(image, matrix, shape, border)
+    shrink = int(1 / scale_of(matrix))
     if shrink >= 2:
         pixels, matrix = _shrunk(pixels, matrix, shrink)
     # A border is already around `pixels`; replication only serves the filter's rim.
-    square = cv2.warpAffine(
-        pixels, matrix, (size, size), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
-    )  # size size 3
-    return torch.from_numpy(square).permute(2, 0, 1).clamp(0, 1).contiguous()
+    drawn = cv2.warpAffine(pixels, matrix, shape[::-1], flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    return torch.from_numpy(drawn).permute(2, 0, 1).clamp(0, 1).contiguous()
 
 
 def align_ffhq(image: Float[Tensor, "3 h w"], points: Float[np.ndarray, "5 2"], size: int) -> Aligned:
@@ -114,14 +126,16 @@ def align_ffhq(image: Float[Tensor, "3 h w"], points: Float[np.ndarray, "5 2"], 
     return Aligned(warp(image, matrix, size, "reflect"), matrix)
 
 
-def align_arcface(image: Float[Tensor, "3 h w"], points: Float[np.ndarray, "5 2"], size: int = 112) -> Tensor:
+def align_arcface(
+    image: Float[Tensor, "3 h w"], points: Float[np.ndarray, "5 2"], size: int = 112
+) -> Float[Tensor, "3 {size} {size}"]:
     """Cut the upright crop that recognisers know, black beyond the photo's edge; `size` is usually 112 pixels."""
-    return warp(image, similarity(points, _scaled(ARCFACE_TEMPLATE, size / ARCFACE_SIDE)), size)
+    return warp(image, similarity(points, ARCFACE_TEMPLATE * (size / ARCFACE_SIDE)), size)
 
 
 def ffhq_template(size: int) -> Float[np.ndarray, "5 2"]:
     """Return the five points of an FFHQ square of `size` pixels."""
-    return _scaled(FFHQ_TEMPLATE, size / FFHQ_SIDE)
+    return FFHQ_TEMPLATE * (size / FFHQ_SIDE)
 
 
 def template_face(size: int) -> Face:
@@ -130,18 +144,13 @@ def template_face(size: int) -> Face:
     return Face((left, top, right, bottom), ffhq_template(size), 1.0)
 
 
-def _scaled(template: Float[np.ndarray, "5 2"], factor: float) -> Float[np.ndarray, "5 2"]:
-    return template * factor
-
-
 def _under(
-    image: Float[Tensor, "3 h w"], matrix: Float[np.ndarray, "2 3"], size: int, border: Border
+    image: Float[Tensor, "3 h w"], matrix: Float[np.ndarray, "2 3"], shape: tuple[int, int], border: Border
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Cut the photo's rectangle under the square, with its border, and move the matrix onto it."""
+    """Cut the photo's rectangle under the result, with its border, and move the matrix onto it."""
     height, width = image.shape[1:]
-    corners = np.array([[-0.5, -0.5], [size - 0.5, -0.5], [-0.5, size - 0.5], [size - 0.5, size - 0.5]])
-    reach = transform(corners, invert(matrix))
-    rim = 3 * max(1, int(1 / max(scale_of(matrix), 1e-6)))  # the bicubic filter's, in pixels of the shrunken photo
+    reach = transform(corners(shape), invert(matrix))
+    rim = 3 * max(1, int(1 / scale_of(matrix)))  # the bicubic filter's, in pixels of the shrunken photo
     left, top = (int(edge) for edge in np.floor(reach.min(0)) - rim)
     right, bottom = (int(edge) for edge in np.ceil(reach.max(0)) + rim + 1)
     # The part inside the photo, at least one pixel of it, then the border around.

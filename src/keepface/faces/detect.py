@@ -138,9 +138,10 @@ def _faces(found: Found, shape: tuple[int, int], searched: tuple[int, int]) -> l
     return faces
 
 
-def _resized(photo: Picture, scale: float) -> Picture:
+def _resized(photo: Picture, scale: float) -> Float[np.ndarray, "scaled_h scaled_w 3"]:
     if scale == 1:
         return photo
     height, width = (max(1, round(side * scale)) for side in photo.shape[:2])
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    return np.clip(cv2.resize(photo, (width, height), interpolation=method), 0, 1)
+    result: Picture = np.clip(cv2.resize(photo, (width, height), interpolation=method), 0, 1)
+    return result

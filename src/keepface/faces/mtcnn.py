@@ -84,7 +84,7 @@ class Cascade:
         keep = suppress(box, score, NMS_PROPOSALS)
         return squared(moved(box[keep], move[keep]))
 
-    def refine(self, picture: Picture, boxes: Boxes, threshold: float) -> Boxes:
+    def refine(self, picture: Picture, boxes: Boxes, threshold: float) -> Float[np.ndarray, "left 4"]:
         """Let R-Net drop and move boxes."""
         if not len(boxes):
             return boxes
@@ -153,7 +153,8 @@ def pyramid(shape: Sequence[int], min_face_px: float) -> list[tuple[int, int]]:
 def moved(boxes: Boxes, moves: Boxes) -> Boxes:
     """Shift each edge by its share of the box's side. [MTCNN, Eq. 2]"""
     sides = boxes[:, 2:] - boxes[:, :2]
-    return boxes + moves * np.concatenate([sides, sides], axis=1)
+    result: Boxes = boxes + moves * np.concatenate([sides, sides], axis=1)
+    return result
 
 
 def squared(boxes: Boxes) -> Boxes:

@@ -1,9 +1,9 @@
 """What a method offers to those above it; nothing above names a particular method."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float
@@ -11,9 +11,6 @@ from torch import Tensor, nn
 
 from keepface.diffusion.family import Family
 from keepface.diffusion.sampler import SamplerSettings, Step
-
-Progress = Callable[[int, int], None]  # (steps done, steps in all)
-
 
 @dataclass(frozen=True, eq=False)
 class References:
@@ -52,6 +49,7 @@ class TrainBatch:
     t: Tensor  # "b", int64, 0..T-1
 
 
+@runtime_checkable
 class Method(Protocol):
     """A published system: it restores squares of its family's size, and trains its own parts."""
 
@@ -81,5 +79,3 @@ class Method(Protocol):
         """Write the method's own parts into a family's folder."""
         ...
 
-
-MethodMaker = Callable[..., Any]

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import cv2
 import torch
@@ -33,6 +33,7 @@ class Validation:
     grid: Tensor
 
 
+@runtime_checkable
 class Task(Protocol):
     """What is trained: an autoencoder, or one phase of a method."""
 

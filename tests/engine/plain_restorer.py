@@ -1,0 +1,78 @@
+"""A restorer without a diffusion model: real detector, recognisers and files, and arithmetic in the model's place."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from keepface.engine.photo import Progress
+from keepface.engine.settings import RestoreSettings
+from keepface.identity.embed import IdentityEmbedder, IdentityFeatures
+from keepface.identity.recogniser import JUDGE, RECOGNISERS, Recogniser
+from keepface.image.files import Photo, write_photo
+
+ALBUM = Path(__file__).resolve().parents[2].parent / "shared" / "album"
+ANNA, BEN = "lfw-4606", "lfw-1043"  # two people of the album; the first is alone in photo 00
+SIZE = 128
+LIFT = 0.25  # what an unled square is raised by; a led one is lowered by as much
+
+
+@dataclass
+class Method:
+    name: str = "plain"
+
+
+@dataclass
+class PlainRestorer:
+    """Keeps half the contrast of a square, and makes it darker when it is led by references, else brighter.
+
+    restored = low / 2 when led, and low / 2 + LIFT otherwise; red is raised a little in both, so that grey is lost.
+    """
+
+    embedder: IdentityEmbedder
+    judge: Recogniser
+    size: int = SIZE
+    method: Method = field(default_factory=Method)
+    calls: list[dict[str, object]] = field(default_factory=list)
+
+    def restore_squares(
+        self,
+        low: Tensor,
+        references: Sequence[Sequence[IdentityFeatures]],
+        settings: RestoreSettings,
+        seeds: Sequence[int],
+        weights: Sequence[Sequence[float]] | None = None,
+        progress: Progress | None = None,
+    ) -> Tensor:
+        self.calls.append({"references": [len(r) for r in references], "seeds": list(seeds), "weights": weights})
+        if progress:
+            progress(settings.steps, settings.steps)
+        lifts = torch.tensor([0.0 if items else LIFT for items in references]).view(-1, 1, 1, 1)
+        return low / 2 + lifts + torch.tensor([0.05, 0.0, 0.0]).view(1, 3, 1, 1)
+
+
+def load_restorer() -> PlainRestorer:
+    return PlainRestorer(IdentityEmbedder.load(), RECOGNISERS[JUDGE]())
+
+
+def album(name: str) -> Path:
+    path = ALBUM / name
+    if not path.exists():
+        pytest.skip(f"there is no album/{name} in shared/ beside the repository")
+    return path
+
+
+def person(name: str, count: int = 2) -> list[Path]:
+    return [album(f"people/{name}/{number}.jpg") for number in range(count)]
+
+
+def landscape(path: Path, height: int = 90, width: int = 120) -> Path:
+    """Write a picture with no face in it: two gradients."""
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+    pixels = np.stack([x / width, y / height, (x + y) / (width + height)])
+    write_photo(Photo(pixels=torch.from_numpy(pixels)), path)
+    return path

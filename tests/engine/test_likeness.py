@@ -1,0 +1,44 @@
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from keepface.engine.likeness import FLOORS, clarity, same_person_floor
+from keepface.faces.align import template_face
+from keepface.image.files import read_photo
+
+from .plain_restorer import ANNA, PlainRestorer, person
+
+SIDE = 112
+
+
+def speckled(sigma: float) -> torch.Tensor:
+    """White noise seen through a blur of `sigma` px, as contrasty before as after."""
+    noise = np.random.default_rng(0).standard_normal((SIDE, SIDE)).astype(np.float32)
+    blurred = cv2.GaussianBlur(noise, (0, 0), sigma)
+    return torch.from_numpy(0.5 + 0.1 * blurred / blurred.std()).expand(3, -1, -1).contiguous()
+
+
+def test_clarity_falls_as_the_blur_grows() -> None:
+    values = [clarity(speckled(sigma), template_face(SIDE)) for sigma in (1.5, 3.0, 6.0, 12.0)]
+    assert values == sorted(values, reverse=True)
+    assert values[-1] < FLOORS[0][0] < values[0]
+
+
+def test_a_face_without_detail_has_no_floor() -> None:
+    assert same_person_floor(torch.full((3, SIDE, SIDE), 0.5), template_face(SIDE)) == -1.0
+
+
+def test_more_contrast_is_not_more_clarity() -> None:
+    picture, face = speckled(3.0), template_face(SIDE)
+    flat = 0.5 + (picture - 0.5) / 2
+    assert clarity(flat, face) == pytest.approx(clarity(picture, face), rel=0.02)
+
+
+@pytest.mark.shared
+def test_a_sharp_photo_has_the_full_floor_and_its_blurred_copy_none(restorer: PlainRestorer) -> None:
+    pixels = read_photo(person(ANNA)[0]).pixels
+    face = restorer.embedder.detector.detect(pixels)[0]
+    blurred = cv2.GaussianBlur(pixels.permute(1, 2, 0).numpy(), (0, 0), 9.0)
+    assert same_person_floor(pixels, face) >= 0.14
+    assert same_person_floor(torch.from_numpy(blurred).permute(2, 0, 1), face) == -1.0
