@@ -1,11 +1,9 @@
 import json
-import os
 import resource
-import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -118,20 +116,20 @@ def program(*words: object) -> list[str]:
     return [sys.executable, "-m", "keepface", *(str(word) for word in words)]
 
 
-def no_room() -> None:
+@pytest.fixture
+def full_disk() -> Iterator[None]:
     """Let no file of this process grow beyond 4 kB, as on a full disk."""
-    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def test_a_full_disk_leaves_no_file_behind(tmp_path: Path) -> None:
+def test_a_full_disk_leaves_no_file_behind(keepface: Keepface, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     clean = landscape(tmp_path / "clean.png", 300, 400)
-    words = program("degrade", clean, tmp_path / "out.png", "--preset", "light")
-    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
-    run = subprocess.run(
-        words, cwd=SOURCE, env=environment, capture_output=True, text=True, preexec_fn=no_room, check=False
-    )
-    assert run.returncode == 1 and run.stderr.startswith("error: ") and "can't be written" in run.stderr
+    request.getfixturevalue("full_disk")
+    line = error_of(keepface("degrade", clean, tmp_path / "out.png", "--preset", "light"))
+    assert "out.png: can't be written" in line
     assert [path.name for path in tmp_path.iterdir()] == ["clean.png"]
 
 
