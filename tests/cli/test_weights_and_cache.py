@@ -42,6 +42,6 @@ def test_clearing_the_cache_deletes_every_kept_feature(
     folder = tmp_path / "keepface" / "features"
     folder.mkdir(parents=True)
     (folder / "abc.safetensors").write_bytes(b"12345678")
-    assert "1 photos" in keepface("cache", "show").stdout
+    assert "1 kept" in keepface("cache", "show").stdout
     assert keepface("cache", "clear", "--yes").exit_code == 0
     assert list(folder.iterdir()) == []

@@ -1,6 +1,6 @@
 """Drawn crops for the tests of this folder: a smooth picture with a face's five points, and a source of them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 import numpy as np
@@ -49,6 +49,7 @@ class MeanColour:
     def names(self) -> dict[str, int]:
         return {"colour": 3, "nose": 2}
 
-    def features(self, square_with_margin: torch.Tensor, landmarks: np.ndarray) -> dict[str, torch.Tensor]:
-        nose = torch.from_numpy(landmarks[2].copy()) / square_with_margin.shape[-1]
-        return {"colour": square_with_margin.mean((1, 2)), "nose": nose.float()}
+    def features(self, squares: Sequence[torch.Tensor], landmarks: Sequence[np.ndarray]) -> dict[str, torch.Tensor]:
+        noses = [points[2] / square.shape[-1] for square, points in zip(squares, landmarks, strict=True)]
+        colours = torch.stack([square.mean((1, 2)) for square in squares])
+        return {"colour": colours, "nose": torch.from_numpy(np.stack(noses)).float()}

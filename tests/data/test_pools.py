@@ -2,12 +2,21 @@ import numpy as np
 import pytest
 import torch
 
-from keepface.data.pools import LandmarkPose, PoolSettings, build_pool, kmeans, nested_kmeans, real_pool, upright
-from keepface.errors import DataError
+from keepface.data.pools import (
+    Drawn,
+    LandmarkPose,
+    Likeness,
+    PoolSettings,
+    build_pool,
+    kmeans,
+    nested_kmeans,
+    places,
+    upright,
+)
+from keepface.errors import DataError, RecipeError
 
 from .drawn_faces import POINTS, drawn_row
 
-NAMES = ["ann", "bob", "ann", "cy"]
 LABELS = np.array([0, 0, 1, 1])
 
 
@@ -22,23 +31,27 @@ def blobs(centres: np.ndarray, each: int = 30, spread: float = 0.05) -> np.ndarr
 
 
 class Painter:
-    """Synthesises a flat picture that says who and in which pose; the sameness of each call is told beforehand."""
+    """Synthesises flat pictures that say who and which seed; the sameness of each call is told beforehand."""
 
-    def __init__(self, sameness: dict[int, list[float]]) -> None:
-        self.sameness = {target: list(values) for target, values in sameness.items()}
-        self.calls: list[tuple[int, int]] = []
+    def __init__(self, sameness: dict[int, list[float]] | None = None) -> None:
+        self.sameness = {target: list(values) for target, values in (sameness or {}).items()}
+        self.calls: list[tuple[list[int], list[int], list[int]]] = []
 
-    def synthesise(self, target: int, pose: int, rng: np.random.Generator) -> torch.Tensor:
-        self.calls.append((target, pose))
-        return torch.full((3, 8, 8), target / 10)
+    def settings(self) -> dict[str, str]:
+        return {"painter": "flat"}
 
-    def same(self, image: torch.Tensor, target: int) -> float:
-        return self.sameness[target].pop(0) if self.sameness[target] else 1.0
+    def synthesise(self, targets: list[int], poses: list[int], seeds: list[int]) -> torch.Tensor:
+        self.calls.append((list(targets), list(poses), list(seeds)))
+        return torch.stack([torch.full((3, 8, 8), target / 10) for target in targets])
+
+    def judge(self, image: torch.Tensor, target: int) -> Likeness:
+        told = self.sameness.get(target, [])
+        return Likeness(told.pop(0) if told else 1.0, POINTS * 8)
 
 
-def build(painter: Painter, kept: list | None = None, settings: PoolSettings = PoolSettings()):  # noqa: B008 - frozen
-    keep = (lambda attempt, image: kept.append((attempt, image))) if kept is not None else (lambda *_: None)
-    return build_pool(NAMES, LABELS, painter, painter.same, keep, settings, seed=0)
+def build(painter: Painter, settings: PoolSettings = PoolSettings(batch=1)) -> list[Drawn]:  # noqa: B008 - frozen
+    wanted = places(range(4), LABELS)
+    return [drawn for batch in build_pool(wanted, LABELS, painter, painter.judge, settings) for drawn in batch]
 
 
 def test_separated_blobs_are_found_whatever_the_seed():
@@ -90,43 +103,52 @@ def test_a_pose_with_fewer_photos_than_expressions_fills_fewer_cells():
     assert len(set(labels)) == 7
 
 
-def test_everyone_has_a_reference_and_the_target_comes_last():
-    assert real_pool(NAMES) == {0: (2, 0), 1: (1,), 2: (0, 2), 3: (3,)}
-
-
-def test_a_likeness_that_passes_is_drawn_once_for_each_cell():
-    kept: list = []
-    pool = build(Painter({i: [] for i in range(4)}), kept)
-    assert len(pool.log) == 4 * 2
-    assert (pool.acceptance, pool.fill) == (1, 1)
-    assert pool.per_cell() == (4, 4)
-    assert [pool.count(target) for target in range(4)] == [4, 3, 4, 3]
-    assert all(torch.equal(image, torch.full((3, 8, 8), attempt.target / 10)) for attempt, image in kept)
+def test_a_likeness_that_passes_is_drawn_once_for_each_target_and_cell():
+    painter = Painter()
+    pool = build(painter)
+    assert [(drawn.place.target, drawn.place.cell) for drawn in pool] == [(t, c) for t in range(4) for c in (0, 1)]
+    assert len(painter.calls) == 8
+    for drawn in pool:
+        assert len(drawn.attempts) == 1
+        assert torch.equal(drawn.picture, torch.full((3, 8, 8), drawn.place.target / 10))
 
 
 def test_below_delta_a_pose_is_drawn_again_and_given_up_after_three():
-    painter = Painter({0: [0.49, 0.1, 0.2], 1: [0.3, 0.5], 2: [], 3: []})
-    pool = build(painter)
-    first = [attempt for attempt in pool.log if (attempt.target, attempt.cell) == (0, 0)]
-    second = [attempt for attempt in pool.log if (attempt.target, attempt.cell) == (1, 0)]
-    assert [(attempt.number, attempt.is_kept) for attempt in first] == [(1, False), (2, False), (3, False)]
-    assert [(attempt.number, attempt.is_kept) for attempt in second] == [(1, False), (2, True)]
-    assert pool.fill == 7 / 8
-    assert pool.acceptance == 7 / 11
-    assert pool.per_cell() == (3, 4)
+    pool = {
+        (drawn.place.target, drawn.place.cell): drawn for drawn in build(Painter({0: [0.49, 0.1, 0.2], 1: [0.3, 0.5]}))
+    }
+    assert [attempt.sameness for attempt in pool[0, 0].attempts] == [0.49, 0.1, 0.2]
+    assert pool[0, 0].picture is None and pool[0, 0].landmarks is None
+    assert [attempt.sameness for attempt in pool[1, 0].attempts] == [0.3, 0.5]
+    assert pool[1, 0].picture is not None
 
 
-def test_poses_come_from_the_cell_they_stand_for():
-    pool = build(Painter({i: [0.0] * 6 for i in range(4)}))
-    assert not pool.kept
-    assert all(LABELS[attempt.pose] == attempt.cell for attempt in pool.log)
-    assert len({attempt.pose for attempt in pool.log}) == 4
+def test_poses_come_from_the_cell_they_stand_for_and_are_drawn_anew_each_try():
+    pool = build(Painter({target: [0.0] * 60 for target in range(4)}), PoolSettings(tries=30, batch=1))
+    for drawn in pool:
+        assert {attempt.pose for attempt in drawn.attempts} == set(np.flatnonzero(drawn.place.cell == LABELS))
 
 
-def test_the_same_seed_draws_the_same_poses():
-    painters = [Painter({i: [0.1] for i in range(4)}) for _ in range(2)]
-    assert build(painters[0]) == build(painters[1])
-    assert painters[0].calls == painters[1].calls
+def test_poses_and_seeds_do_not_depend_on_what_is_drawn_together():
+    alone, together = Painter(), Painter()
+    build(alone)
+    build(together, PoolSettings(batch=5))
+    assert [len(call[0]) for call in together.calls] == [5, 3]
+    for part in range(3):
+        flat = [sum((call[part] for call in painter.calls), []) for painter in (alone, together)]
+        assert flat[0] == flat[1]
+
+
+def test_only_those_that_did_not_pass_are_drawn_again_together():
+    painter = Painter({1: [0.0, 0.9, 0.0, 0.9]})
+    build(painter, PoolSettings(batch=8))
+    assert [call[0] for call in painter.calls] == [[0, 0, 1, 1, 2, 2, 3, 3], [1], [1]]
+
+
+@pytest.mark.parametrize("wrong", [{"delta": 1.5}, {"tries": 0}, {"batch": 0}, {"poses": 0}])
+def test_settings_out_of_range_are_refused_by_name(wrong):
+    with pytest.raises(RecipeError, match=next(iter(wrong))):
+        PoolSettings(**wrong)
 
 
 def test_turning_and_scaling_a_face_changes_its_roll_alone():

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from keepface.data.prepare import Pack, prepare, side_with_margin
+from keepface.data.prepare import BLOCK, Pack, prepare, side_with_margin
 from keepface.data.variants import change
 from keepface.errors import DataError, OutputExistsError
 from keepface.image.files import to_uint8
@@ -70,10 +70,10 @@ def test_features_are_of_the_photo_first_and_then_of_its_changed_forms(pack):
 
 
 def test_a_stopped_preparation_goes_on_and_ends_in_the_same_bytes(tmp_path):
-    names = ["ann", "bob", "-", "ann", "cy"]
+    names = ["ann", "bob", "-", "ann", "cy"] * 8
     prepare(DrawnSource(names), tmp_path / "whole", 64, MeanColour())
     with pytest.raises(KeyboardInterrupt):
-        prepare(DrawnSource(names, stop_at=3), tmp_path / "pack", 64, MeanColour())
+        prepare(DrawnSource(names, stop_at=2 * BLOCK), tmp_path / "pack", 64, MeanColour())
     assert not (tmp_path / "pack").exists()
     # Half a row more than the journal knows of, as when the power goes.
     part = tmp_path / ".pack.part"
@@ -82,18 +82,25 @@ def test_a_stopped_preparation_goes_on_and_ends_in_the_same_bytes(tmp_path):
             file.write(rest)
     source = DrawnSource(names)
     prepare(source, tmp_path / "pack", 64, MeanColour())
-    assert source.reads == 2
+    assert source.reads == len(names) - 2 * BLOCK
     assert contents(tmp_path / "pack") == contents(tmp_path / "whole")
     assert not part.exists()
 
 
 def test_a_preparation_begun_from_other_photos_is_not_mixed_with_these(tmp_path):
     with pytest.raises(KeyboardInterrupt):
-        prepare(DrawnSource(["ann", "bob"], stop_at=1), tmp_path / "pack", 64)
+        prepare(DrawnSource(["ann"] * 20, stop_at=BLOCK), tmp_path / "pack", 64)
     journal = tmp_path / ".pack.part" / "journal.jsonl"
     journal.write_text(journal.read_text().replace("photo 0", "elsewhere"))
-    with pytest.raises(DataError, match="was begun with elsewhere as photo 1, now it is photo 0"):
-        prepare(DrawnSource(["ann", "bob"]), tmp_path / "pack", 64)
+    with pytest.raises(DataError, match="was begun with elsewhere, now it is photo 0; remove the folder"):
+        prepare(DrawnSource(["ann"] * 20), tmp_path / "pack", 64)
+
+
+def test_a_preparation_begun_with_other_settings_is_not_gone_on_with(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        prepare(DrawnSource(["ann"] * 20, stop_at=BLOCK), tmp_path / "pack", 64)
+    with pytest.raises(DataError, match="begun with other settings; remove this folder"):
+        prepare(DrawnSource(["ann"] * 20), tmp_path / "pack", 128)
 
 
 def test_a_complete_pack_is_returned_without_reading_a_photo(tmp_path):
@@ -121,10 +128,17 @@ def test_a_size_that_no_network_takes_is_refused(tmp_path):
         prepare(DrawnSource(["ann"]), tmp_path / "pack", 100)
 
 
-def test_progress_counts_every_photo(tmp_path):
+def test_progress_counts_the_photos_that_are_done(tmp_path):
     seen: list[tuple[int, int]] = []
-    prepare(DrawnSource(["ann", "-"]), tmp_path / "pack", 64, progress=lambda done, total: seen.append((done, total)))
-    assert seen == [(1, 2), (2, 2)]
+    names = ["ann", "-"] * 10
+    prepare(DrawnSource(names), tmp_path / "pack", 64, progress=lambda done, total: seen.append((done, total)))
+    assert seen == [(BLOCK, 20), (20, 20)]
+
+
+def test_features_are_those_of_each_photo_alone_whatever_it_is_read_with(tmp_path):
+    few = prepare(DrawnSource(["ann"] * 3), tmp_path / "few", 64, MeanColour())
+    many = prepare(DrawnSource(["ann"] * (BLOCK + 3)), tmp_path / "many", 64, MeanColour())
+    assert all(torch.equal(few.features[name], many.features[name][:, :3]) for name in ("colour", "nose"))
 
 
 def test_a_folder_that_is_no_pack_is_refused_with_the_command_that_makes_one(tmp_path):

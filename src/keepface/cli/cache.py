@@ -25,7 +25,7 @@ def show() -> None:
 
     entries = FeatureCache(features_folder()).entries()
     size = sum(path.stat().st_size for path in entries)
-    say(f"{features_folder()}: {len(entries)} photos, {size / 1e6:.1f} MB")
+    say(f"{features_folder()}: {len(entries)} kept, {size / 1e6:.1f} MB")
 
 
 @cache.command()

@@ -1,18 +1,18 @@
-"""keepface data: photos to packs that training reads, and what pools of references they make."""
+"""keepface data: photos to packs that training reads, and packs to packs with a pool of references."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from keepface.cli.show import progress, say, tell
+from keepface.cli.show import progress, say, say_json, tell
 from keepface.errors import RecipeError
 
 if TYPE_CHECKING:
     from keepface.data.shards import PersonFolders, Shards
 
 SHOWN = 10  # photos left out, by name
-CELLS = 3  # clusters of pose, and of expression within each [FaceMe, Sec. 3.4]
 
 data = typer.Typer(help="Prepare photos for training.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -27,10 +27,11 @@ def prepare(
 ) -> None:
     """Cut faces out of photos into a pack; the same command goes on where it was stopped."""
     from keepface.data import prepare as packs
-    from keepface.engine.features import PackFeatures
+    from keepface.device import choose_device
+    from keepface.identity.crop_features import CropFeatures
 
     photos = _source(source, split)
-    features = None if no_features else PackFeatures.load()
+    features = None if no_features else CropFeatures.load(choose_device())
     with progress(source.name) as advance:
         pack = packs.prepare(photos, out, size, features, advance)
     people = len(set(pack.identities))
@@ -44,30 +45,33 @@ def prepare(
 @data.command()
 def pool(
     pack: Annotated[Path, typer.Argument(help="A prepared pack.", show_default=False)],
-    seed: Annotated[int, typer.Option(help="Of the clustering.", min=0)] = 0,
+    out: Annotated[Path, typer.Argument(help="Folder of the new pack.", show_default=False)],
+    family: Annotated[str, typer.Option(help="Networks: a bundled name, a folder or a hub id.")] = "compact",
+    method: Annotated[str, typer.Option(help="Published system that draws.")] = "faceme",
+    limit: Annotated[int | None, typer.Option(help="Only the first so many photos of the pack.", min=1)] = None,
+    delta: Annotated[float, typer.Option(help="Least cosine with the person.", min=-1, max=1)] = 0.5,
+    pose_strength: Annotated[float, typer.Option(help="How much of a pose photo shows.", min=0, max=1)] = 0.25,
+    steps: Annotated[int, typer.Option(help="Sampling steps.", min=1)] = 20,
+    seed: Annotated[int, typer.Option(help="Of the clusters, poses and start noise.", min=0)] = 0,
+    batch: Annotated[int, typer.Option(help="Faces drawn together.", min=1)] = 8,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:N or mps.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Say how poses and expressions are spread over a pack, and how many references its people have."""
-    import numpy as np
+    """Draw more references of a pack's people, in many poses; the same command goes on where it was stopped."""
+    from keepface.data.pools import PoolSettings
+    from keepface.train.pool import PoolRun, run_pool
+    from keepface.train.synthesiser import SynthesisSettings
 
-    from keepface.data.pools import LandmarkPose, nested_kmeans, real_pool
-    from keepface.data.prepare import Pack
-    from keepface.image.files import from_uint8
-    from keepface.seeds import numpy_generator
-
-    photos = Pack(pack)
-    estimator = LandmarkPose()
+    settings = PoolSettings(delta=delta, seed=seed, limit=limit, batch=batch)
+    synthesis = SynthesisSettings(steps=steps, pose_strength=pose_strength)
     with progress(pack.name) as advance:
-        estimates = []
-        for index in range(len(photos)):
-            estimates.append(estimator.estimate(from_uint8(np.array(photos.images[index])), photos.landmarks[index]))
-            advance(index + 1, len(photos))
-    theta, psi = np.stack([item.theta for item in estimates]), np.stack([item.psi for item in estimates])
-    labels = nested_kmeans(theta, psi, CELLS, CELLS, numpy_generator(seed, "pool"))
-    counts = np.bincount(labels, minlength=CELLS * CELLS)
-    references = [len(indices) - 1 for indices in real_pool(photos.identities).values()]
-    say(f"{pack}: {len(photos)} photos in {CELLS} poses x {CELLS} expressions: {', '.join(map(str, counts))}")
-    alone = sum(count == 0 for count in references)
-    say(f"references besides the photo itself: {np.mean(references):.1f} on average; {alone} photos have none")
+        found = run_pool(pack, out, family, PoolRun(method, settings, synthesis, device), advance)
+    if as_json:
+        rates = {"acceptance": found.acceptance, "fill": found.fill}
+        say_json({"pack": str(out), **asdict(found), **rates})
+        return
+    say(f"{out}: {found.accepted} references of {found.targets} photos, {', '.join(map(str, found.per_cell))} by cell")
+    say(f"accepted {found.acceptance:.1%} of {found.tries} drawn; {found.fill:.1%} of the places have one")
 
 
 def _source(source: Path, split: str) -> "Shards | PersonFolders":

@@ -73,8 +73,12 @@ def restore(
     method: Annotated[str, typer.Option(help="Published system to restore by.")] = "faceme",
     family: Annotated[str, typer.Option(help="Networks: a bundled name, a folder or a hub id.")] = "compact",
     steps: Annotated[int, typer.Option(help="Sampling steps.")] = 20,
+    sampler: Annotated[str, typer.Option(help="unipc, ddim, or ddpm as FaceMe published (with --steps 50).")] = "unipc",
     seed: Annotated[int, typer.Option(help="The same seed makes the same picture.", min=0)] = 0,
     guidance: Annotated[float | None, typer.Option(help="Guidance scale; default: the method's own.")] = None,
+    temperature: Annotated[
+        float | None, typer.Option(help="Share of the start noise, 0..1; less invents less. Default: the family's own.")
+    ] = None,
     identity: Annotated[float, typer.Option(help="Strength of the references, 0..1.")] = 1.0,
     colour: Annotated[str, typer.Option(help="Colours from the input: wavelet, adain or none.")] = "wavelet",
     aligned: Annotated[
@@ -96,8 +100,9 @@ def restore(
     from keepface.engine.settings import RestoreSettings
     from keepface.image.files import Limits
 
-    chosen: dict[str, Any] = {"steps": steps, "guidance": guidance, "identity": identity, "colour": colour}
-    settings = from_dict(RestoreSettings, {**chosen, "strict": strict, "max_faces": max_faces}, "restore")
+    chosen: dict[str, Any] = {"steps": steps, "sampler": sampler, "guidance": guidance, "temperature": temperature}
+    chosen |= {"identity": identity, "colour": colour, "strict": strict, "max_faces": max_faces}
+    settings = from_dict(RestoreSettings, chosen, "restore")
     weights = tuple(ref_weight) if ref_weight else None
     if weights is not None and len(weights) != len(references):
         raise RecipeError(f"{len(references)} --ref and {len(weights)} --ref-weight; give one weight for each, or none")

@@ -31,7 +31,9 @@ class PairSettings:
     """How targets, their references and their degradation are drawn."""
 
     degradation: FirstOrderSettings = field(default_factory=FirstOrderSettings)
-    max_references: int = 4  # a batch has 1 to this many, the same count for all its targets [FaceMe, Experimental Setup]
+    max_references: int = (
+        4  # a batch has 1 to this many, the same count for all its targets [FaceMe, Experimental Setup]
+    )
     own_in_pool: bool = True  # the clean photo's own features are among the references it may draw [FaceMe]
     identity_dropout: float = 0.0  # share without identity; 0.5 in FaceMe's second stage
     dropout_per: Literal["batch", "sample"] = "batch"  # FaceMe draws it once a batch

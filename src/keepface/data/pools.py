@@ -5,21 +5,21 @@ Arthur & Vassilvitskii 2007, "k-means++: The Advantages of Careful Seeding"  [KM
 
 Pose and expression of all photos are clustered into 3 x 3 cells. For each target and each cell, a photo of the cell
 gives its pose to a synthesised photo of the target's person; what does not look like the person is drawn again.
-Real photos of the person and the target itself join, so that nobody is without a reference.
+What passes joins the pack under the same identity, beside the real photos of the person and the target itself, so that
+nobody is without a reference (`keepface.data.pool_pack`).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import cv2
 import numpy as np
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from keepface.data.identities import by_person, real_references
-from keepface.errors import DataError
-from keepface.seeds import numpy_generator
+from keepface.errors import DataError, RecipeError
+from keepface.seeds import derive, numpy_generator
 
 GREY = np.array([0.299, 0.587, 0.114], np.float32)
 
@@ -111,9 +111,10 @@ def kmeans(x: Float[np.ndarray, "n d"], k: int, rng: np.random.Generator, most: 
 def nested_kmeans(
     theta: Float[np.ndarray, "n 6"], psi: Float[np.ndarray, "n k"], outer: int, inner: int, rng: np.random.Generator
 ) -> Int[np.ndarray, "n"]:
-    """Cluster by pose, then each pose by expression: cell = pose * inner + expression. [FaceMe, Training Data Pool Construction]
+    """Cluster by pose, then each pose by expression. [FaceMe, Training Data Pool Construction]
 
-    Columns are first brought to mean 0 and deviation 1. A pose with fewer photos than `inner` fills fewer cells.
+    The cell is pose * inner + expression. Columns are first brought to mean 0 and deviation 1. A pose with fewer photos
+    than `inner` fills fewer cells.
     """
     poses = kmeans(_standardised(theta), outer, rng).labels
     labels = np.zeros(len(theta), np.int64)
@@ -124,105 +125,131 @@ def nested_kmeans(
     return labels
 
 
-@runtime_checkable
-class Synthesiser(Protocol):
-    """Whoever draws a new photo of a target's person in the pose of another photo; Arc2Face in the paper."""
+@dataclass(frozen=True)
+class PoolSettings:
+    """How many cells there are, and when a synthesised photo is good enough."""
 
-    def synthesise(self, target: int, pose: int, rng: np.random.Generator) -> Float[Tensor, "3 s s"]:
-        """Draw the person of photo `target` in the pose and with the expression of photo `pose`."""
-        ...
+    delta: float = 0.5  # least cosine with the target's person; the paper names no value
+    tries: int = 3  # draws of a pose for each target and cell, as in the paper
+    poses: int = 3
+    expressions: int = 3  # within each pose
+    seed: int = 0
+    limit: int | None = None  # only the first so many targets
+    batch: int = 8  # places that are synthesised together
 
-
-Sameness = Callable[[Float[Tensor, "3 s s"], int], float]  # cosine of a picture with the person of a target
+    def __post_init__(self) -> None:
+        if not -1 <= self.delta <= 1:
+            raise RecipeError(f"delta is {self.delta}; it is a cosine, -1 to 1")
+        for name in ("tries", "poses", "expressions", "batch"):
+            if getattr(self, name) < 1:
+                raise RecipeError(f"{name} is {getattr(self, name)}; at least 1 is needed")
 
 
 @dataclass(frozen=True)
-class PoolSettings:
-    """When a synthesised photo is good enough."""
+class Place:
+    """What a synthesised photo is wanted for: a target's person, in the pose and expression of a cell."""
 
-    delta: float = 0.5  # least cosine with the target's person; the paper names no value
-    tries: int = 3  # draws of a pose for each target and cell [FaceMe, Training Data Pool Construction]
+    target: int
+    cell: int
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """One synthesised photo, kept or not."""
+    """One synthesised photo: whose pose it was given, and its cosine with the target's person."""
 
-    target: int
-    cell: int
     pose: int
-    number: int  # 1 for the first try
     sameness: float
-    is_kept: bool
 
 
-@dataclass(frozen=True)
-class Pool:
-    """The references of every target and how they came about."""
+@dataclass(frozen=True, eq=False)
+class Likeness:
+    """How much a picture looks like a target's person, and where its face's five points are, (x, y) px."""
 
-    log: tuple[Attempt, ...]
-    references: dict[int, tuple[int, ...]]  # target: real photos of the person, the target itself last
-    cells: int
+    sameness: float  # cosine
+    landmarks: Float[np.ndarray, "5 2"]
 
-    @property
-    def kept(self) -> tuple[Attempt, ...]:
-        """Return the synthesised photos that passed."""
-        return tuple(attempt for attempt in self.log if attempt.is_kept)
 
-    @property
-    def fill(self) -> float:
-        """Return the share of (target, cell) that got a synthesised photo; the paper's is 0.977."""
-        wanted = len({(attempt.target, attempt.cell) for attempt in self.log})
-        return len(self.kept) / wanted if wanted else 0.0
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """What came of one place: all its attempts, and the picture of the last one if it passed."""
 
-    @property
-    def acceptance(self) -> float:
-        """Return the share of synthesised photos that passed."""
-        return len(self.kept) / len(self.log) if self.log else 0.0
+    place: Place
+    attempts: tuple[Attempt, ...]
+    picture: Float[Tensor, "3 s s"] | None
+    landmarks: Float[np.ndarray, "5 2"] | None
 
-    def per_cell(self) -> tuple[int, ...]:
-        """Count the photos kept of each cell."""
-        return tuple(np.bincount([attempt.cell for attempt in self.kept], minlength=self.cells).tolist())
 
-    def count(self, target: int) -> int:
-        """Count all references of a target: synthesised, real, and itself."""
-        return len(self.references[target]) + sum(attempt.target == target for attempt in self.kept)
+@runtime_checkable
+class Synthesiser(Protocol):
+    """Whoever draws new photos of targets' people in the poses of other photos; Arc2Face in the paper."""
+
+    def settings(self) -> dict[str, Any]:
+        """Say in plain values all that the pictures depend on besides the pack."""
+        ...
+
+    def synthesise(
+        self, targets: Sequence[int], poses: Sequence[int], seeds: Sequence[int]
+    ) -> Float[Tensor, "b 3 s s"]:
+        """Draw the person of each target in the pose and with the expression of the photo beside it.
+
+        Picture i depends on the i-th target, pose and seed alone.
+        """
+        ...
+
+
+Judge = Callable[[Float[Tensor, "3 s s"], int], Likeness]  # a picture, and the target whose person it should show
+
+
+def places(targets: Sequence[int], labels: Int[np.ndarray, "n"]) -> list[Place]:
+    """List what a pool wants: each target's person in every cell that any photo shows."""
+    return [Place(target, cell) for target in targets for cell in np.unique(labels).tolist()]
 
 
 def build_pool(
-    identities: Sequence[str],
+    wanted: Sequence[Place],
     labels: Int[np.ndarray, "n"],
     synthesiser: Synthesiser,
-    sameness: Sameness,
-    keep: Callable[[Attempt, Tensor], None],
+    judge: Judge,
     settings: PoolSettings,
-    seed: int,
-) -> Pool:
-    """Synthesise references of every photo's person in every cell, and merge in the real ones. [FaceMe, Training Data Pool Construction]
+) -> Iterator[tuple[Drawn, ...]]:
+    """Synthesise a photo for each place, some places at a time. [FaceMe, Training Data Pool Construction]
 
-    A photo with sameness below delta is drawn again with another pose of the cell, three tries in all. Each photo that
-    passes is handed to `keep`; written as a row of source "synthetic", it is a reference in training, never a target.
+    A photo with sameness below delta is drawn again with another pose of the cell, three tries in all. What comes of
+    a place depends on the place and the seed alone, so work can go on anywhere. `labels` are the cells of all photos.
     """
-    members = {int(cell): np.flatnonzero(labels == cell) for cell in np.unique(labels)}
-    log: list[Attempt] = []
-    for target in range(len(identities)):
-        for cell, poses in members.items():
-            rng = numpy_generator(seed, "pool", target, cell)
-            for number in range(1, settings.tries + 1):
-                pose = int(rng.choice(poses))
-                image = synthesiser.synthesise(target, pose, rng)
-                cosine = float(sameness(image, target))
-                log.append(Attempt(target, cell, pose, number, cosine, cosine >= settings.delta))
-                if log[-1].is_kept:
-                    keep(log[-1], image)
-                    break
-    return Pool(tuple(log), real_pool(identities), int(labels.max()) + 1)
+    members = {cell: np.flatnonzero(labels == cell) for cell in np.unique(labels).tolist()}
+    for start in range(0, len(wanted), settings.batch):
+        yield _draw(wanted[start : start + settings.batch], members, synthesiser, judge, settings)
 
 
-def real_pool(identities: Sequence[str]) -> dict[int, tuple[int, ...]]:
-    """List for each photo the other real photos of its person and, last, itself, so that everyone has one."""
-    people = by_person(identities)
-    return {index: (*real_references(people, identity, index), index) for index, identity in enumerate(identities)}
+def _draw(
+    batch: Sequence[Place],
+    members: Mapping[int, Int[np.ndarray, "m"]],
+    synthesiser: Synthesiser,
+    judge: Judge,
+    settings: PoolSettings,
+) -> tuple[Drawn, ...]:
+    """Draw the places of a batch, together; those that did not pass are drawn again, together."""
+    attempts: dict[Place, list[Attempt]] = {place: [] for place in batch}
+    kept: dict[Place, tuple[Tensor, np.ndarray]] = {}
+    left = list(batch)
+    for number in range(1, settings.tries + 1):
+        names = [("pool", place.target, place.cell, number) for place in left]
+        poses = [
+            int(numpy_generator(settings.seed, *name).choice(members[place.cell]))
+            for place, name in zip(left, names, strict=True)
+        ]
+        seeds = [derive(settings.seed, *name, "picture") for name in names]
+        pictures = synthesiser.synthesise([place.target for place in left], poses, seeds)
+        for place, pose, picture in zip(left, poses, pictures, strict=True):
+            likeness = judge(picture, place.target)
+            attempts[place].append(Attempt(pose, likeness.sameness))
+            if likeness.sameness >= settings.delta:
+                kept[place] = (picture, likeness.landmarks)
+        left = [place for place in left if place not in kept]
+        if not left:
+            break
+    return tuple(Drawn(place, tuple(attempts[place]), *kept.get(place, (None, None))) for place in batch)
 
 
 def _patch(

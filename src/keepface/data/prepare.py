@@ -4,14 +4,13 @@ A pack is a folder:
     images.npy            n S S 3 uint8, S = even round(1.2 size); the central size x size is the FFHQ square
     table.json            size, side, and the columns identity, source, native_px, inside, landmarks; what was left out
     features.safetensors  per feature (1 + variants) n d float32: of the photo as it is, then of changed forms of it
-It is written aside, photo by photo, in `.<name>.part`; the same command goes on where it was stopped.
+It is written aside, some photos at a time, in `.<name>.part`; the same command goes on where it was stopped.
 """
 
 import json
-import os
-import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -21,29 +20,31 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from keepface.data.shards import MARGIN, Entry, LeftOut, Row, Source
+from keepface.data.unfinished import UnfinishedPack
 from keepface.data.variants import change, flip_points
 from keepface.errors import DataError, KeepfaceError, OutputExistsError
 from keepface.image.files import to_uint8
 from keepface.image.size import resize
 from keepface.seeds import numpy_generator
-from keepface.weights.store import read_safetensors, write_safetensors
+from keepface.weights.store import read_safetensors
 
 FORMAT = 1
+BLOCK = 16  # photos that are read and turned into features together, and the most that a stop loses
 Progress = Callable[[int, int], None]  # photos done, photos in all
 
 
 @runtime_checkable
 class FeatureMaker(Protocol):
-    """Whoever turns a crop into identity features; asked once for the photo and once for each changed form."""
+    """Whoever turns crops into identity features; asked for photos and their changed forms, some at a time."""
 
     def names(self) -> dict[str, int]:
         """Say what the features are called and how long each is."""
         ...
 
     def features(
-        self, square_with_margin: Float[Tensor, "3 s s"], landmarks: Float[np.ndarray, "5 2"]
-    ) -> dict[str, Tensor]:
-        """Compute the features of one crop; `landmarks` are its five (x, y) points in pixels."""
+        self, squares: Sequence[Float[Tensor, "3 _ _"]], landmarks: Sequence[Float[np.ndarray, "5 2"]]
+    ) -> dict[str, Float[Tensor, "b _"]]:
+        """Compute the features of crops of any sides; `landmarks` are the five (x, y) points in pixels of each."""
         ...
 
 
@@ -115,7 +116,7 @@ def prepare(
     `variants` is how many changed forms of each photo get features too (see `keepface.data.variants`).
 
     Raises:
-        DataError: no photo could be used, or the size is no multiple of 8.
+        DataError: no photo could be used, the size is no multiple of 8, or other work lies half done in the way.
         OutputExistsError: `out` holds something else, or a pack with other settings.
     """
     if size < 16 or size % 8:
@@ -124,21 +125,25 @@ def prepare(
     settings: dict[str, Any] = {"format": FORMAT, "size": size, "side": side_with_margin(size), "entries": len(source)}
     settings |= {"features": dims, "variants": variants if features else 0}
     if out.exists():
-        return _existing(out, settings)
-    unfinished = _Unfinished(out, settings)
-    done = len(unfinished)
-    for number, entry in enumerate(source.entries()):
-        if number < done:
-            unfinished.check(number, entry)
-        else:
-            unfinished.add(entry, features)
+        return existing_pack(out, settings)
+    unfinished = UnfinishedPack(out, settings)
+    entries = source.entries()
+    for line, entry in zip(list(unfinished.lines), entries, strict=False):
+        _check_same(unfinished, line["origin"], entry.origin)
+    while block := list(islice(entries, BLOCK)):
+        _append(unfinished, block, features, settings)
         if progress:
-            progress(number + 1, len(source))
+            progress(len(unfinished.lines), len(source))
     unfinished.finish()
     return Pack(out)
 
 
-def _existing(out: Path, settings: Mapping[str, Any]) -> Pack:
+def existing_pack(out: Path, settings: Mapping[str, Any]) -> Pack:
+    """Open the pack that is there already.
+
+    Raises:
+        OutputExistsError: it is no pack, or one with other settings.
+    """
     if not (out / "table.json").is_file():
         raise OutputExistsError(f"{out}: exists and is no pack; choose another folder")
     table = json.loads((out / "table.json").read_text(encoding="utf-8"))
@@ -150,128 +155,63 @@ def _existing(out: Path, settings: Mapping[str, Any]) -> Pack:
     return Pack(out)
 
 
-class _Unfinished:
-    """A pack on its way: pixels and features are appended, then one line of the journal says they are whole."""
+def features_of_forms(
+    rows: Sequence[Row], origins: Sequence[str], maker: FeatureMaker, settings: Mapping[str, Any]
+) -> Float[np.ndarray, "n w"]:
+    """Compute the features of photos and their changed forms, a line of numbers each as `UnfinishedPack` wants it.
 
-    def __init__(self, out: Path, settings: dict[str, Any]) -> None:
-        self._out = out
-        self._settings = settings
-        self._folder = out.with_name(f".{out.name}.part")
-        self._image_bytes = settings["side"] ** 2 * 3
-        self._width = (1 + settings["variants"]) * sum(settings["features"].values())
-        if self._path("settings.json").is_file() and json.loads(self._path("settings.json").read_text()) == settings:
-            self._lines = list(self._journal())
-        else:
-            shutil.rmtree(self._folder, ignore_errors=True)
-            self._folder.mkdir(parents=True)
-            self._path("settings.json").write_text(json.dumps(settings))
-            self._lines = []
-        self._rows = sum("reason" not in line for line in self._lines)
-        self._rewind()
+    The change of a photo is drawn from its origin alone.
+    """
+    forms = 1 + settings["variants"]
+    squares, landmarks = [], []
+    for row, origin in zip(rows, origins, strict=True):
+        squares.append(row.image)
+        landmarks.append(row.landmarks)
+        for variant in range(1, forms):
+            changed = change(row.image, row.landmarks, numpy_generator(variant, "variant", origin))
+            squares.append(changed.image)
+            landmarks.append(changed.landmarks)
+    found = maker.features(squares, landmarks)
+    for name, dim in settings["features"].items():
+        if tuple(found[name].shape) != (len(squares), dim):
+            promised = (len(squares), dim)
+            raise ValueError(f"feature {name!r} has shape {tuple(found[name].shape)}; its maker promised {promised}")
+    numbers = torch.cat([found[name].detach().float().cpu() for name in settings["features"]], dim=1)
+    result: np.ndarray = numbers.numpy().reshape(len(rows), -1)
+    return result
 
-    def __len__(self) -> int:
-        return len(self._lines)
 
-    def check(self, number: int, entry: Entry) -> None:
-        """See that the photos done before are those of this source."""
-        if self._lines[number]["origin"] != entry.origin:
-            raise DataError(
-                f"{self._folder}: was begun with {self._lines[number]['origin']} as photo {number + 1}, "
-                f"now it is {entry.origin}; remove the folder to begin anew"
-            )
+def _check_same(unfinished: UnfinishedPack, was: str, now: str) -> None:
+    """See that the photos done before are those of this source."""
+    if was != now:
+        raise DataError(f"{unfinished.folder}: was begun with {was}, now it is {now}; remove the folder to begin anew")
 
-    def add(self, entry: Entry, features: FeatureMaker | None) -> None:
-        """Read one photo and append it, or why it is left out."""
+
+def _append(
+    unfinished: UnfinishedPack, block: Sequence[Entry], features: FeatureMaker | None, settings: Mapping[str, Any]
+) -> None:
+    """Read some photos and append them, or why they are left out."""
+    side = settings["side"]
+    rows, lines = [], []
+    for entry in block:
         try:
-            row = entry.read()
-            numbers = _all_features(row, entry.origin, features, self._settings) if features else None
+            rows.append(entry.read())
         except KeepfaceError as error:
-            self._write_line({"origin": entry.origin, "reason": str(error)})
-            return
-        side = self._settings["side"]
-        factor = side / row.image.shape[-1]
-        with self._path("images.npy").open("ab") as file:
-            file.write(to_uint8(resize(row.image, (side, side), "bicubic")).tobytes())
-        if numbers is not None:
-            with self._path("features.raw").open("ab") as file:
-                file.write(numbers.tobytes())
-        columns = {"identity": row.identity, "source": row.source, "native_px": row.native_px, "inside": row.inside}
-        landmarks = ((row.landmarks + 0.5) * factor - 0.5).round(3).tolist()
-        self._write_line({"origin": entry.origin, **columns, "landmarks": landmarks})
-        self._rows += 1
-
-    def finish(self) -> None:
-        """Complete the files and give the folder its name."""
-        kept = [line for line in self._lines if "reason" not in line]
-        left_out = [(line["origin"], line["reason"]) for line in self._lines if "reason" in line]
-        if not kept:
-            first = "; ".join(f"{origin}: {reason}" for origin, reason in left_out[:3])
-            raise DataError(f"{self._out}: none of {len(left_out)} photos can be used: {first or 'there are none'}")
-        with self._path("images.npy").open("r+b") as file:
-            file.write(_header(len(kept), self._settings["side"]))
-        if self._width:
-            write_safetensors(self._features(len(kept)), self._path("features.safetensors"), {})
-        names = ("identity", "source", "native_px", "inside", "landmarks")
-        table = self._settings | {name: [line[name] for line in kept] for name in names} | {"left_out": left_out}
-        self._path("table.json").write_text(json.dumps(table), encoding="utf-8")
-        for name in ("journal.jsonl", "features.raw", "settings.json"):
-            self._path(name).unlink(missing_ok=True)
-        os.replace(self._folder, self._out)
-
-    def _path(self, name: str) -> Path:
-        return self._folder / name
-
-    def _journal(self) -> Iterator[dict[str, Any]]:
-        if not self._path("journal.jsonl").exists():
-            return
-        for line in self._path("journal.jsonl").read_text(encoding="utf-8").splitlines(keepends=True):
-            if not line.endswith("\n"):
-                return  # stopped in the middle of it
-            yield json.loads(line)
-
-    def _rewind(self) -> None:
-        """Cut off what the journal does not vouch for."""
-        header = _header(0, self._settings["side"])
-        images = self._path("images.npy")
-        if not images.exists():
-            images.write_bytes(header)
-        os.truncate(images, len(header) + self._rows * self._image_bytes)
-        if self._width:
-            self._path("features.raw").touch()
-            os.truncate(self._path("features.raw"), self._rows * self._width * 4)
-        text = "".join(json.dumps(line) + "\n" for line in self._lines)
-        self._path("journal.jsonl").write_text(text, encoding="utf-8")
-
-    def _write_line(self, line: dict[str, Any]) -> None:
-        self._lines.append(line)
-        with self._path("journal.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
-
-    def _features(self, rows: int) -> dict[str, Tensor]:
-        forms = 1 + self._settings["variants"]
-        raw = np.fromfile(self._path("features.raw"), np.float32).reshape(rows, forms, -1)
-        ends = np.cumsum(list(self._settings["features"].values()))[:-1]
-        parts = [torch.from_numpy(part).transpose(0, 1) for part in np.split(raw, ends, axis=2)]  # each v n d
-        return dict(zip(self._settings["features"], parts, strict=True))
+            lines.append({"origin": entry.origin, "reason": str(error)})
+        else:
+            lines.append({"origin": entry.origin, **columns_of(rows[-1], side)})
+    if not rows:
+        unfinished.append(lines, *unfinished.nothing)
+        return
+    pixels = np.stack([to_uint8(resize(row.image, (side, side), "bicubic")) for row in rows])
+    origins = [line["origin"] for line in lines if "reason" not in line]
+    numbers = features_of_forms(rows, origins, features, settings) if features else np.zeros((len(rows), 0), np.float32)
+    unfinished.append(lines, pixels, numbers)
 
 
-def _all_features(row: Row, origin: str, maker: FeatureMaker, settings: Mapping[str, Any]) -> Float[np.ndarray, "v d"]:
-    """Compute the features of a photo and of its changed forms, one row each."""
-    rows = []
-    for variant in range(1 + settings["variants"]):
-        image, landmarks = row.image, row.landmarks
-        if variant:
-            changed = change(image, landmarks, numpy_generator(variant, "variant", origin))
-            image, landmarks = changed.image, changed.landmarks
-        found = maker.features(image, landmarks)
-        for name, dim in settings["features"].items():
-            if tuple(found[name].shape) != (dim,):
-                raise ValueError(f"feature {name!r} has shape {tuple(found[name].shape)}; its maker promised ({dim},)")
-        rows.append(torch.cat([found[name].detach().float().cpu() for name in settings["features"]]).numpy())
-    return np.stack(rows)
-
-
-def _header(rows: int, side: int) -> bytes:
-    """Write the head of an .npy file by hand, as long for no rows as for many, so that it can be completed last."""
-    text = f"{{'descr': '|u1', 'fortran_order': False, 'shape': ({rows}, {side}, {side}, 3), }}"
-    return b"\x93NUMPY\x01\x00" + (118).to_bytes(2, "little") + text.ljust(117).encode("latin-1") + b"\n"
+def columns_of(row: Row, side: int) -> dict[str, Any]:
+    """Return the table's columns for a photo that becomes `side` pixels wide in the pack."""
+    factor = side / row.image.shape[-1]
+    landmarks = ((row.landmarks + 0.5) * factor - 0.5).round(3).tolist()
+    columns = {"identity": row.identity, "source": row.source, "native_px": row.native_px, "inside": row.inside}
+    return {**columns, "landmarks": landmarks}

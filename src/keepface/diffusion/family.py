@@ -6,8 +6,10 @@ keepface.json            the card: name, resolution, latent scale, identity netw
 <method>/                what a method adds (written and read by the method)
 """
 
+import copy
 import json
 from dataclasses import dataclass, field
+from functools import cached_property
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -42,6 +44,7 @@ class FamilyCard:
     recogniser: str = "sface"  # the recogniser that conditions the model
     image_encoder: str = "efficientnet-lite0"
     guidance: float = 1.0  # identity guidance that measured best; a call may choose another
+    temperature: float = 1.0  # share of the start noise that measured best
     licence: str = ""
     trained_on: tuple[str, ...] = ()
     terms: str = ""
@@ -74,6 +77,13 @@ class Family:
         """Return the precision of the UNet's weights."""
         return next(self.unet.parameters()).dtype
 
+    @cached_property
+    def latent_shape(self) -> tuple[int, int, int]:
+        """Return channels, height and width of a square's latent, which the UNet's `sample_size` need not be."""
+        with torch.no_grad():
+            latent = self.encode(torch.zeros(1, 3, self.size, self.size))
+        return (latent.shape[1], latent.shape[2], latent.shape[3])
+
     @classmethod
     def from_pretrained(
         cls, name_or_path: str | Path, device: torch.device | None = None, dtype: torch.dtype = torch.float32
@@ -87,12 +97,13 @@ class Family:
         card = read_card(folder)
         family = cls(
             card=card,
-            unet=_load(UNet2DConditionModel, folder / "unet", dtype),
-            vae=_load(_autoencoder_class(folder / "vae"), folder / "vae", dtype),
-            scheduler=_load(DDPMScheduler, folder / "scheduler", None),
+            unet=load_network(UNet2DConditionModel, folder / "unet", dtype),
+            vae=load_network(_autoencoder_class(folder / "vae"), folder / "vae", dtype),
+            scheduler=_load_scheduler(folder / "scheduler"),
             prompt=Prompt.load(folder / "prompt"),
             folder=folder,
         )
+        _check_fit(family, folder)
         return family.to(device or torch.device("cpu"), dtype)
 
     def save_pretrained(self, folder: Path, dtype: torch.dtype = torch.float16) -> None:
@@ -100,7 +111,7 @@ class Family:
         folder.mkdir(parents=True, exist_ok=True)
         save_network(self.unet, folder / "unet", dtype)
         save_network(self.vae, folder / "vae", dtype)
-        self.scheduler.save_pretrained(folder / "scheduler")
+        _save_scheduler(self.scheduler, folder / "scheduler")
         self.prompt.save(folder / "prompt")
         write_card(self.card, folder)
 
@@ -169,8 +180,11 @@ def read_card(folder: Path) -> FamilyCard:
     """Read a family's card."""
     path = folder / CARD
     try:
-        return from_dict(FamilyCard, json.loads(path.read_text(encoding="utf-8")), str(path))
-    except (OSError, json.JSONDecodeError, RecipeError) as error:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(data, dict):
+            raise ValueError(f"holds a {type(data).__name__}, not an object")
+        return from_dict(FamilyCard, data, str(path))
+    except (OSError, ValueError, RecipeError) as error:
         raise WeightsError(f"{path}: not a family's card: {error}") from None
 
 
@@ -181,31 +195,67 @@ def write_card(card: FamilyCard, folder: Path) -> None:
 
 def save_network(network: Any, folder: Path, dtype: torch.dtype) -> None:
     """Save a diffusers network in safetensors shards of `dtype`, leaving the network itself as it is."""
-    twin = type(network).from_config(network.config)
-    twin.load_state_dict(network.state_dict())
+    twin = copy.deepcopy(network)
     nn.Module.to(twin, dtype)  # diffusers' own `to` warns of precisions that no network here asks for
     twin.save_pretrained(folder, max_shard_size=SHARD, safe_serialization=True)
 
 
 def load_network(kind: Any, folder: Path, dtype: torch.dtype) -> Any:
-    """Load a diffusers network from a folder, safetensors only.
+    """Load a diffusers network from a folder, safetensors only, frozen.
 
     Raises:
-        WeightsError: the folder is missing, damaged, or holds another class's layout.
+        WeightsError: the folder is missing, damaged, or its tensors are not those of its config.
     """
-    return _load(kind, folder, dtype)
-
-
-def _load(kind: Any, folder: Path, dtype: torch.dtype | None) -> Any:
-    options: dict[str, Any] = {"local_files_only": True}
-    if dtype is not None:
-        options.update(use_safetensors=True, torch_dtype=dtype, low_cpu_mem_usage=False)
+    options: dict[str, Any] = {"local_files_only": True, "use_safetensors": True, "low_cpu_mem_usage": False}
     try:
-        loaded = kind.from_pretrained(folder, **options)
+        network, found = kind.from_pretrained(folder, torch_dtype=dtype, output_loading_info=True, **options)
     except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise WeightsError(f"{folder}: can't be loaded as {kind.__name__}: {reason}") from None
-    return loaded.eval().requires_grad_(False) if isinstance(loaded, nn.Module) else loaded
+        raise _unloadable(folder, kind, error) from None
+    for problem, names in (("missing", found["missing_keys"]), ("unknown", found["unexpected_keys"])):
+        if names:  # diffusers would go on with random weights in their place
+            raise WeightsError(f"{folder}: not the weights of its config: {len(names)} {problem}, first {names[0]}")
+    return network.eval().requires_grad_(False)
+
+
+def _load_scheduler(folder: Path) -> DDPMScheduler:
+    try:
+        return DDPMScheduler.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise _unloadable(folder, DDPMScheduler, error) from None
+
+
+def _save_scheduler(scheduler: DDPMScheduler, folder: Path) -> None:
+    """Write what the config says itself; a key it leaves to the class must stay open, for UniPC's own differs."""
+    left_open = scheduler.config.get("_use_default_values", ())
+    config = {key: value for key, value in scheduler.config.items() if key not in left_open and key[0] != "_"}
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps({"_class_name": type(scheduler).__name__, **config}, indent=1)
+    (folder / "scheduler_config.json").write_text(text + "\n", encoding="utf-8")
+
+
+def _unloadable(folder: Path, kind: Any, error: Exception) -> WeightsError:
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return WeightsError(f"{folder}: can't be loaded as {kind.__name__}: {reason}")
+
+
+def _check_fit(family: Family, folder: Path) -> None:
+    """See that the parts belong together.
+
+    Raises:
+        WeightsError: the card's latent scale, the prompt's width or its pooled vector don't fit the UNet.
+    """
+    config, scale = family.unet.config, family.card.latent_scale
+    ids = 6 * (config.addition_time_embed_dim or 0)
+    takes_pooled = config.addition_embed_type == "text_time"
+    pooled = config.projection_class_embeddings_input_dim - ids if takes_pooled else len(family.prompt.pooled)
+    for what, has, wanted in (
+        ("latent_scale.mean", len(scale.mean), config.in_channels),
+        ("latent_scale.std", len(scale.std), config.in_channels),
+        ("prompt's width", family.prompt.width, config.cross_attention_dim),
+        ("pooled prompt", len(family.prompt.pooled), pooled),
+    ):
+        if has != wanted:
+            raise WeightsError(f"{folder}: its parts don't fit: {what} has {has} values, the UNet takes {wanted}")
 
 
 def _autoencoder_class(folder: Path) -> Any:

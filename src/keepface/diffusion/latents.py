@@ -56,8 +56,13 @@ def decode(vae: nn.Module, scale: LatentScale, latent: Float[Tensor, "b c h w"])
     return (picture / 2 + 0.5).clamp(0, 1)
 
 
-def measure_scale(raw: Float[Tensor, "n c h w"]) -> LatentScale:
-    """Measure the scale of raw latents, channel by channel."""
-    mean = raw.double().mean((0, 2, 3))
-    std = raw.double().std((0, 2, 3))
-    return LatentScale(tuple(mean.tolist()), tuple(std.tolist()))
+def measure_scale(latent: Float[Tensor, "n c h w"], scale: LatentScale) -> LatentScale:
+    """Measure the scale of latents that `scale` brought nearly to zero mean and unit variance, and compose the two.
+
+    Each channel has its own mean; the correction of the deviation is one for all, as published families have it, so
+    that channels which the autoencoder made small stay small.
+    """
+    mean = latent.double().mean((0, 2, 3)).tolist()
+    deviation = float((latent.double() - latent.double().mean((0, 2, 3), keepdim=True)).square().mean().sqrt())
+    means = tuple(old + s * new for old, s, new in zip(scale.mean, scale.std, mean, strict=True))
+    return LatentScale(means, tuple(s * deviation for s in scale.std))

@@ -101,8 +101,10 @@ class Restorer:
             References.stack([(item.recogniser, item.image) for item in items], [w * settings.identity for w in scale])
             for items, scale in zip(references, given, strict=True)
         ]
-        guidance = self.method.family.card.guidance if settings.guidance is None else settings.guidance
-        sampler = SamplerSettings(settings.sampler, settings.steps)
+        card = self.method.family.card
+        guidance = card.guidance if settings.guidance is None else settings.guidance
+        temperature = card.temperature if settings.temperature is None else settings.temperature
+        sampler = SamplerSettings(settings.sampler, settings.steps, temperature=temperature)
         for step in self.method.restore(low, people, sampler, guidance, seeds):
             if progress:
                 progress(step.index, step.total)

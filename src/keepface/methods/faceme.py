@@ -9,7 +9,7 @@ Left open by the paper, chosen by us: docs/papers/faceme.md
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -87,8 +87,7 @@ class IDProjector(nn.Module):
 
     def forward(self, g: Float[Tensor, "*n e"]) -> Float[Tensor, "*n d"]:
         """Map unit recogniser embeddings to the prompt's width."""
-        result: Tensor = self.mlp4(self.mlp3(self.mlp2(self.mlp1(g))))
-        return result
+        return self.mlp4(self.mlp3(self.mlp2(self.mlp1(g))))
 
 
 class Mix(nn.Module):
@@ -108,8 +107,7 @@ class Mix(nn.Module):
     def forward(self, f: Float[Tensor, "*n d"], g: Float[Tensor, "*n e"]) -> Float[Tensor, "*n d"]:
         """Return one identity token for each pair of features."""
         fused = self.mlp1(torch.cat([f, self.pro_id(g)], dim=-1))
-        result: Tensor = self.mlp2(self.norm1(fused))
-        return result
+        return self.mlp2(self.norm1(fused))
 
 
 class IDEncoder(nn.Module):
@@ -118,16 +116,14 @@ class IDEncoder(nn.Module):
     def __init__(self, settings: FaceMeSettings) -> None:
         super().__init__()
         self.settings = settings
-        self.projections = nn.ModuleList(
-            nn.Linear(settings.image_dim, width, bias=False) for width in settings.projections
-        )
+        maps = (nn.Linear(settings.image_dim, width, bias=False) for width in settings.projections)
+        self.projections = nn.ModuleList(maps)
         self.mix = Mix(settings)
 
     def forward(self, image: Float[Tensor, "*n i"], recogniser: Float[Tensor, "*n e"]) -> Float[Tensor, "*n d"]:
         """Return one token for each reference; references don't see each other."""
         f = torch.cat([projection(image) for projection in self.projections], dim=-1)
-        tokens: Tensor = self.mix(f, recogniser)
-        return tokens
+        return self.mix(f, recogniser)
 
 
 def combine(tokens: Sequence[Float[Tensor, "d"]]) -> Float[Tensor, "r d"]:
@@ -179,11 +175,10 @@ class FaceMe:
 
         The identity encoder is the family's own if an earlier phase left one, else a new one of `settings`.
         """
-        trained = None if family.folder is None else family.folder / cls.name / ENCODER
+        trained = family.folder and family.folder / cls.name / ENCODER
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive(seed, "faceme"))
-            has_encoder = trained is not None and trained.is_file()
-            encoder = load_id_encoder(trained) if trained and has_encoder else IDEncoder(settings)
+            encoder = load_id_encoder(trained) if trained and trained.is_file() else IDEncoder(settings)
             controlnet = ControlNetModel.from_unet(
                 family.unet,
                 conditioning_embedding_out_channels=encoder.settings.control_channels,
@@ -226,12 +221,12 @@ class FaceMe:
         """Restore aligned squares (RGB, 0..1), each led by its own references. [FaceMe, Inference strategy]
 
         Guidance moves the prediction from c_text to c_id: 0 ignores the references, 1 follows them, 5 is published.
-        Guidance 1 needs half the work; so does an item without references.
+        Guidance 0 or 1 needs half the work; so does a batch without any references.
         """
         family = self.family
         generators = [generator(seed, "restore") for seed in seeds]
         scheduler = make_scheduler(dict(family.scheduler.config), settings.name, settings.steps, family.device)
-        x_T = start_latent(scheduler, family.encode(low), settings.start, generators)
+        x_T = start_latent(scheduler, family.encode(low), settings, generators)
         control = low.to(x_T) * 2 - 1  # [-1, 1], as the published ControlNet wants it
         predict = self._bind(scheduler, references, guidance, control)
         yield from sample(predict, scheduler, x_T, generators)
@@ -247,9 +242,8 @@ class FaceMe:
         family = self.family
         generators = [generator(seed, "synthesise") for seed in seeds]
         scheduler = make_scheduler(dict(family.scheduler.config), settings.name, settings.steps, family.device)
-        config = family.unet.config
-        like = torch.zeros(len(seeds), config.in_channels, config.sample_size, config.sample_size, device=family.device)
-        x_T = start_latent(scheduler, like.to(family.dtype), "noise", generators)
+        nothing = torch.zeros(len(seeds), *family.latent_shape, device=family.device, dtype=family.dtype)
+        x_T = start_latent(scheduler, nothing, replace(settings, start="noise"), generators)
         yield from sample(self._bind(scheduler, references, guidance, None), scheduler, x_T, generators)
 
     def _bind(
@@ -257,20 +251,19 @@ class FaceMe:
     ) -> Predict:
         """Bind prompts, control and guidance, so that the sampler sees a function of x_t and t alone."""
         plain: list[References | None] = [None] * len(references)
-        groups = [plain, list(references)]
-        if guidance == 0.0 or all(item is None for item in references):
+        given = [item if item is not None and bool((item.weights > 0).any()) else None for item in references]
+        groups = [given] if guidance == 1.0 else [plain, given]
+        if guidance == 0.0 or given == plain:
             groups = [plain]
-        elif guidance == 1.0:
-            groups = [list(references)]
         copies = len(groups)
         c, bias = self._prompts([item for group in groups for item in group])
         detail = torch.full((len(c),), float(self.family.size), device=self.family.device)
         added = self.family.added_conditions(detail)
-        given_control = None if control is None else control.repeat(copies, 1, 1, 1)
+        control_of_each = None if control is None else control.repeat(copies, 1, 1, 1)
 
         def predict(x_t: Tensor, t: Tensor) -> Tensor:
-            given = scheduler.scale_model_input(x_t, t).repeat(copies, 1, 1, 1)
-            prediction = self._predict(given, t.expand(len(given)), c, bias, given_control, added)
+            x = scheduler.scale_model_input(x_t, t).repeat(copies, 1, 1, 1)
+            prediction = self._predict(x, t.expand(len(x)), c, bias, control_of_each, added)
             return prediction if copies == 1 else identity_guidance(prediction, guidance)
 
         return predict
@@ -283,8 +276,7 @@ class FaceMe:
             if item is None:
                 built.append((prompt.tokens, torch.ones(len(prompt.tokens), device=prompt.tokens.device)))
                 continue
-            features = (item.image.to(prompt.tokens), item.recogniser.to(prompt.tokens))
-            tokens = combine(list(self.id_encoder(*features)))
+            tokens = combine(list(self.id_encoder(item.image.to(prompt.tokens), item.recogniser.to(prompt.tokens))))
             built.append(identity_prompt(prompt.tokens, prompt.face_index, tokens, item.weights))
         length = max(len(tokens) for tokens, _ in built)
         c = torch.stack([functional.pad(tokens, (0, 0, 0, length - len(tokens))) for tokens, _ in built])
@@ -304,26 +296,20 @@ class FaceMe:
         down, middle = None, None
         if control is not None:
             down, middle = self.controlnet(x_t, t, controlnet_cond=control, **shared)
-        prediction: Tensor = self.family.unet(
+        return self.family.unet(
             x_t, t, down_block_additional_residuals=down, mid_block_additional_residual=middle, **shared
         )[0]
-        return prediction
 
     # -- training --
 
     def trainable(self, phase: str) -> nn.Module:
-        """Return what a phase trains. [FaceMe, Training strategy]
+        """Freeze everything but what a phase trains, and return that. [FaceMe, Training strategy]
 
-        base: UNet, prompt and identity encoder, without the ControlNet: the paper starts from a base that PhotoMaker
-            had already taught identity tokens, and a family trained from nothing has to be taught them first.
+        base: UNet, prompt and identity encoder, no ControlNet; the paper's base knew identity tokens from PhotoMaker.
         stage1: ControlNet and identity encoder together; of these the encoder is kept.
         stage2: the ControlNet alone, the encoder frozen.
         """
         prompt = nn.ParameterDict()
-        if phase == "base":
-            held = self.family.prompt
-            prompt.update({"tokens": nn.Parameter(held.tokens), "pooled": nn.Parameter(held.pooled)})
-            self.family.prompt = Prompt(prompt["tokens"], prompt["pooled"], held.face_index)
         parts: dict[str, dict[str, nn.Module]] = {
             "base": {"unet": self.family.unet, "id_encoder": self.id_encoder, "prompt": prompt},
             "stage1": {"controlnet": self.controlnet, "id_encoder": self.id_encoder},
@@ -331,8 +317,14 @@ class FaceMe:
         }
         if phase not in parts:
             raise RecipeError(f"faceme: phase {phase!r} is unknown; use one of {', '.join(parts)}")
+        if phase == "base":
+            held = self.family.prompt
+            prompt.update({"tokens": nn.Parameter(held.tokens), "pooled": nn.Parameter(held.pooled)})
+            self.family.prompt = Prompt(prompt["tokens"], prompt["pooled"], held.face_index)
         self.has_trained_control = phase != "base"
-        return nn.ModuleDict(parts[phase])
+        for network in (self.family.unet, self.family.vae, self.controlnet, self.id_encoder):
+            network.requires_grad_(False)
+        return nn.ModuleDict(parts[phase]).requires_grad_(True)
 
     def loss(self, batch: TrainBatch, phase: str) -> dict[str, Tensor]:
         """Return the denoising loss of one batch. [FaceMe, Eq. 4]"""
@@ -344,7 +336,8 @@ class FaceMe:
         is_velocity = scheduler.config.prediction_type == "v_prediction"
         target = scheduler.get_velocity(x_0, eps, t) if is_velocity else eps
         tokens = self.id_encoder(batch.image.to(x_0), batch.recogniser.to(x_0))
-        c, bias = batch_prompts(family.prompt.tokens, family.prompt.face_index, tokens, batch.has_reference)
+        used = batch.has_reference.to(x_0.device)
+        c, bias = batch_prompts(family.prompt.tokens, family.prompt.face_index, tokens, used)
         control = None if phase == "base" else batch.low.to(x_0) * 2 - 1
         prediction = self._predict(x_t, t, c, bias, control, family.added_conditions(batch.detail_px.to(x_0)))
         return {"total": denoising_loss(prediction, target)}
@@ -362,10 +355,7 @@ def denoising_loss(prediction: Float[Tensor, "b c h w"], target: Float[Tensor, "
 
 
 def batch_prompts(
-    prompt: Float[Tensor, "n d"],
-    face_index: int,
-    tokens: Float[Tensor, "b r d"],
-    has_reference: Bool[Tensor, "b r"],
+    prompt: Float[Tensor, "n d"], face_index: int, tokens: Float[Tensor, "b r d"], has_reference: Bool[Tensor, "b r"]
 ) -> tuple[Float[Tensor, "b m d"], Float[Tensor, "b m"]]:
     """Build the prompts of a training batch in one go: [before, face word, r identity tokens, after].
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from keepface.diffusion.family import Family
 from keepface.diffusion.sampler import SamplerSettings, Step
 
+
 @dataclass(frozen=True, eq=False)
 class References:
     """One person's references as features, with a weight 0..1 each; 0 is as if the reference were absent."""
@@ -78,4 +79,3 @@ class Method(Protocol):
     def save(self, folder: Path, dtype: torch.dtype) -> None:
         """Write the method's own parts into a family's folder."""
         ...
-

@@ -1,5 +1,6 @@
 """Train a family's autoencoder: it caps everything that is restored through it."""
 
+import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from keepface.diffusion import latents
 from keepface.diffusion.family import Family
 from keepface.identity.image_encoder import ImageEncoder
 from keepface.image.files import from_uint8
+from keepface.methods import METHODS
 from keepface.metrics.fidelity import psnr
 from keepface.metrics.perceptual import PerceptualDistance
 from keepface.seeds import generator, numpy_generator
@@ -39,20 +41,31 @@ class AutoencoderLoss:
     decoder_only: float = 0.0
 
 
+@dataclass(frozen=True, eq=False)
+class SquareBatch:
+    """Squares (RGB, 0..1), and the noise that their latents get, in units of the latents' deviation."""
+
+    clean: Float[Tensor, "b 3 s s"]
+    noise: Float[Tensor, "b c h w"]
+
+
 class AutoencoderTask:
     """Encode and decode squares so that faces survive it."""
 
     def __init__(self, family: Family, train: Pack, val: Pack, recipe: Recipe) -> None:
         self.family, self._train, self._val, self._recipe = family, train, val, recipe
         self._weights = from_dict(AutoencoderLoss, recipe.loss, "[loss]")
-        vae = family.vae
+        vae = family.vae.requires_grad_(False)
         self.networks: nn.Module = vae
         if self._weights.decoder_only:
             self.networks = nn.ModuleDict({"decoder": vae.decoder})  # type: ignore[dict-item]
-        self._perceptual = PerceptualDistance(ImageEncoder.load()) if self._weights.perceptual else None
+        self.networks.requires_grad_(True)
+        self._perceptual = None
+        if self._weights.perceptual:
+            self._perceptual = PerceptualDistance(ImageEncoder.load().to(family.device))
 
-    def batch(self, step: int, size: int) -> Float[Tensor, "b 3 s s"]:
-        """Draw squares, shifted and flipped."""
+    def batch(self, step: int, size: int) -> SquareBatch:
+        """Draw squares, shifted and flipped, and their latents' noise, a pure function of (step, size)."""
         rng = numpy_generator(self._recipe.run.seed, "autoencoder", step)
         reach = self._train.margin_px
         squares = [
@@ -65,17 +78,17 @@ class AutoencoderTask:
             )
             for _ in range(size)
         ]
-        self._noise = generator(self._recipe.run.seed, "latent-noise", step)
-        return torch.stack(squares)
+        shape = (size, *self.family.latent_shape)
+        noise = torch.randn(shape, generator=generator(self._recipe.run.seed, "latent-noise", step))
+        return SquareBatch(torch.stack(squares), noise)
 
-    def losses(self, batch: Float[Tensor, "b 3 s s"]) -> dict[str, Tensor]:
+    def losses(self, batch: SquareBatch) -> dict[str, Tensor]:
         """Return L1, gradient, perceptual and latent losses and their weighted total."""
         weights, scale = self._weights, self.family.card.latent_scale
         device = next(self.networks.parameters()).device
-        clean = batch.to(device)
+        clean = batch.clean.to(device)
         z = latents.encode(self.family.vae, scale, clean)
-        noise = torch.randn(z.shape, generator=self._noise).to(z)
-        noisy = z + weights.latent_noise * z.detach().std() * noise
+        noisy = z + weights.latent_noise * z.detach().std() * batch.noise.to(z)
         mean, std = scale.tensors(noisy)
         decoded = self.family.vae.decode(noisy * std + mean).sample.float() / 2 + 0.5  # type: ignore[operator]
         found = {
@@ -90,8 +103,8 @@ class AutoencoderTask:
 
     def validate(self, items: int) -> Validation:
         """Measure the round trip on validation squares; the grid shows truth over round trip."""
-        step = max(1, len(self._val) // items)
-        clean = torch.stack([from_uint8(self._val.square(i)) for i in range(0, step * items, step)])
+        rows = range(0, len(self._val), max(1, len(self._val) // items))[:items]
+        clean = torch.stack([from_uint8(self._val.square(i)) for i in rows])
         with torch.no_grad():
             decoded = self.family.decode(self.family.encode(clean))
         value = sum(psnr(a, b) for a, b in zip(decoded, clean, strict=True)) / len(clean)
@@ -99,24 +112,25 @@ class AutoencoderTask:
         return Validation({"psnr": float(value)}, shown)
 
     def export(self, folder: Path) -> None:
-        """Write the family; the latent scale is measured unless the latents were kept."""
+        """Write the family; if the latents were kept, with the methods' parts, else with a newly measured scale."""
         family = self.family
         if not self._weights.decoder_only:
             family = replace(family, card=replace(family.card, latent_scale=self._measure()))
         family.save_pretrained(folder)
+        if self._weights.decoder_only and family.folder:
+            for name in METHODS:  # what methods learned on these latents still holds
+                if (family.folder / name).is_dir():
+                    shutil.copytree(family.folder / name, folder / name, dirs_exist_ok=True)
 
     def _measure(self) -> latents.LatentScale:
-        unit = latents.LatentScale(
-            (0.0,) * len(self.family.card.latent_scale.mean), (1.0,) * len(self.family.card.latent_scale.mean)
-        )
         step = max(1, len(self._train) // SCALE_ITEMS)
-        raw = []
+        found = []
         with torch.no_grad():
             for start in range(0, step * min(SCALE_ITEMS, len(self._train)), step * 32):
                 rows = range(start, min(start + step * 32, len(self._train)), step)
                 squares = torch.stack([from_uint8(self._train.square(i)) for i in rows])
-                raw.append(latents.encode(self.family.vae, unit, squares.to(self.family.device)).cpu())
-        return latents.measure_scale(torch.cat(raw))
+                found.append(self.family.encode(squares).cpu())
+        return latents.measure_scale(torch.cat(found), self.family.card.latent_scale)
 
 
 def gradient_loss(a: Float[Tensor, "b c h w"], b: Float[Tensor, "b c h w"]) -> Float[Tensor, ""]:

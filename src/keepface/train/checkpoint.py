@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -22,6 +22,7 @@ class TrainState:
     networks: nn.Module
     optimiser: torch.optim.Optimizer
     average: dict[str, Tensor]
+    scaler: torch.amp.GradScaler = field(default_factory=lambda: torch.amp.GradScaler("cpu", enabled=False))
     step: int = 0
 
 
@@ -35,7 +36,8 @@ def save(state: TrainState, run: Path) -> None:
     write_safetensors(_moments(state.optimiser), new / "optimiser.safetensors", {})
     if state.average:
         write_safetensors(_contiguous(state.average), new / "average.safetensors", {})
-    (new / "state.json").write_text(json.dumps({"step": state.step}), encoding="utf-8")
+    plain = {"step": state.step, "scaler": state.scaler.state_dict()}
+    (new / "state.json").write_text(json.dumps(plain), encoding="utf-8")
     if final.exists():
         os.replace(final, old)
     os.replace(new, final)
@@ -54,11 +56,16 @@ def resume(state: TrainState, run: Path) -> bool:
     load_strictly(state.networks, read_safetensors(folder / "networks.safetensors"), str(folder / "networks"))
     if state.average:
         saved = read_safetensors(folder / "average.safetensors")
+        if saved.keys() != state.average.keys():
+            raise WeightsError(f"{folder / 'average'}: belongs to other networks; remove the folder to start again")
         for name, tensor in state.average.items():
             tensor.copy_(saved[name])
     _load_moments(state.optimiser, read_safetensors(folder / "optimiser.safetensors"), folder)
     try:
-        state.step = int(json.loads((folder / "state.json").read_text(encoding="utf-8"))["step"])
+        plain = json.loads((folder / "state.json").read_text(encoding="utf-8"))
+        state.step = int(plain["step"])
+        if plain.get("scaler"):
+            state.scaler.load_state_dict(plain["scaler"])
     except (json.JSONDecodeError, KeyError, TypeError, ValueError):
         raise WeightsError(f"{folder / 'state.json'}: damaged; remove the checkpoint folder to start again") from None
     return True

@@ -8,6 +8,7 @@ import torch
 from diffusers import DDPMScheduler, UNet2DConditionModel
 
 from keepface.config import from_dict
+from keepface.diffusion import latents
 from keepface.diffusion.family import AUTOENCODERS, Family, FamilyCard
 from keepface.diffusion.latents import LatentScale
 from keepface.diffusion.prompt import Prompt
@@ -59,6 +60,7 @@ def fresh_family(table: dict[str, Any], seed: int) -> Family:
             unet = UNet2DConditionModel(**settings.unet)
         except (TypeError, ValueError, AssertionError) as error:
             raise RecipeError(f"[family]: diffusers refuses these sizes: {error}") from None
+    _check_latents(vae, unet, settings.resolution)
     channels = unet.config.in_channels
     card = FamilyCard(
         name=settings.name,
@@ -73,3 +75,15 @@ def fresh_family(table: dict[str, Any], seed: int) -> Family:
     width = unet.config.cross_attention_dim
     prompt = Prompt.learned(settings.prompt_length, width, settings.pooled, draw)
     return Family(card, unet, vae, scheduler, prompt).to(torch.device("cpu"), torch.float32)
+
+
+@torch.no_grad()
+def _check_latents(vae: Any, unet: UNet2DConditionModel, side: int) -> None:
+    try:
+        channels = latents.encode(vae, LatentScale((0.0,), (1.0,)), torch.zeros(1, 3, side, side)).shape[1]
+    except RuntimeError as error:
+        reason = str(error).splitlines()[0]
+        raise RecipeError(f"[family]: the autoencoder takes no squares of {side} px: {reason}") from None
+    wanted = unet.config.in_channels
+    if channels != wanted:
+        raise RecipeError(f"[family]: the autoencoder's latents have {channels} channels; unet.in_channels is {wanted}")

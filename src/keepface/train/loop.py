@@ -16,13 +16,12 @@ from accelerate import Accelerator
 from PIL import Image
 from torch import Tensor, nn
 
+from keepface.device import DTYPES
 from keepface.image.files import to_uint8
 from keepface.train import checkpoint
 from keepface.train.checkpoint import TrainState
 from keepface.train.journal import Journal
 from keepface.train.recipe import OptimSettings, Recipe
-
-PRECISIONS = {"float32": "no", "bf16": "bf16", "fp16": "fp16"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,31 +58,33 @@ class Task(Protocol):
 def train(task: Task, recipe: Recipe, run: Path, progress: Callable[[int, int, float], None] | None = None) -> Path:
     """Run a recipe to its end, resuming when the run's folder holds a checkpoint; return the family's folder."""
     cv2.setNumThreads(1)  # its threads and torch's would wait for each other
-    cpu = not (torch.cuda.is_available() or torch.backends.mps.is_available())
-    accelerator = Accelerator(mixed_precision=PRECISIONS[recipe.run.precision], cpu=cpu)
+    accelerator = make_accelerator()
     task.networks.to(accelerator.device).train()
-    state = _start(task, recipe.optim)
+    state = _start(task, recipe, accelerator.device)
     checkpoint.resume(state, run)
-    optimiser = accelerator.prepare(state.optimiser)
-    journal = Journal(run / "journal.jsonl", state.step)
+    # Of several processes the first alone writes.
+    journal = Journal(run / "journal.jsonl", state.step) if accelerator.is_main_process else None
     while state.step < recipe.optim.steps:
         began = time.perf_counter()
         lr = set_lr(state.optimiser, recipe.optim, state.step)
-        losses = _step(task, recipe, state, accelerator, optimiser)
-        seconds = time.perf_counter() - began
-        journal.write(state.step, {**losses, "lr": lr, "seconds": seconds})
+        losses = _step(task, recipe, state, accelerator)
         state.step += 1
+        if journal:
+            journal.write(state.step - 1, {**losses, "lr": lr, "seconds": time.perf_counter() - began})
+            _validate_and_save(task, recipe, state, journal, run)
         if progress:
             progress(state.step, recipe.optim.steps, losses["total"])
-        is_last = state.step == recipe.optim.steps
-        if state.step % recipe.run.save_every == 0 or is_last:
-            checkpoint.save(state, run)
-        if state.step % recipe.run.validate_every == 0 or is_last:
-            _validate(task, recipe, state, journal, run)
-    with averaged(state):
-        task.export(run / "family")
-    journal.close()
+    if journal:
+        with averaged(state):
+            task.export(run / "family")
+        journal.close()
+    accelerator.wait_for_everyone()
     return run / "family"
+
+
+def make_accelerator() -> Accelerator:
+    """Find this process's device and its fellow processes; a second call in a process finds the same."""
+    return Accelerator(cpu=not (torch.cuda.is_available() or torch.backends.mps.is_available()))
 
 
 def set_lr(optimiser: torch.optim.Optimizer, settings: OptimSettings, step: int) -> float:
@@ -115,25 +116,26 @@ class averaged:  # noqa: N801
         self._state.networks.train()
 
 
-def _start(task: Task, settings: OptimSettings) -> TrainState:
-    parameters = [parameter.requires_grad_(True) for parameter in task.networks.parameters()]
+def _start(task: Task, recipe: Recipe, device: torch.device) -> TrainState:
+    settings = recipe.optim
     optimiser = torch.optim.AdamW(
-        parameters, lr=settings.lr, betas=settings.betas, weight_decay=settings.weight_decay, eps=1e-8
+        task.networks.parameters(), lr=settings.lr, betas=settings.betas, weight_decay=settings.weight_decay, eps=1e-8
     )
     average = {}
     if settings.ema:
         average = {name: tensor.detach().clone() for name, tensor in task.networks.state_dict().items()}
-    return TrainState(task.networks, optimiser, average)
+    scaler = torch.amp.GradScaler(device.type, enabled=recipe.run.precision == "fp16")
+    return TrainState(task.networks, optimiser, average, scaler)
 
 
-def _step(task: Task, recipe: Recipe, state: TrainState, accelerator: Accelerator, optimiser: Any) -> dict[str, float]:
+def _step(task: Task, recipe: Recipe, state: TrainState, accelerator: Accelerator) -> dict[str, float]:
     # Each process draws its own part of the step's batch; gradients are averaged over the processes.
-    processes, settings = accelerator.num_processes, recipe.optim
+    processes, settings, precision = accelerator.num_processes, recipe.optim, recipe.run.precision
     batch = task.batch(state.step * processes + accelerator.process_index, max(1, settings.batch // processes))
-    with accelerator.autocast():
+    with torch.autocast(accelerator.device.type, DTYPES[precision], enabled=precision != "float32"):
         losses = task.losses(batch)
-    optimiser.zero_grad()
-    accelerator.backward(losses["total"])
+    state.optimiser.zero_grad()
+    state.scaler.scale(losses["total"]).backward()  # type: ignore[no-untyped-call]
     parameters = list(state.networks.parameters())
     if processes > 1:
         for parameter in parameters:
@@ -141,20 +143,32 @@ def _step(task: Task, recipe: Recipe, state: TrainState, accelerator: Accelerato
                 parameter.grad = accelerator.reduce(parameter.grad, "mean")
     values = {name: float(value.detach()) for name, value in losses.items()}
     if settings.clip:
-        values["gradient"] = float(accelerator.clip_grad_norm_(parameters, settings.clip))
-    optimiser.step()
-    if state.average:
-        decay = min(settings.ema, (1 + state.step) / (10 + state.step))
-        with torch.no_grad():
-            for name, tensor in state.networks.state_dict().items():
-                state.average[name].lerp_(tensor, 1 - decay)
+        state.scaler.unscale_(state.optimiser)
+        values["gradient"] = float(nn.utils.clip_grad_norm_(parameters, settings.clip))
+    state.scaler.step(state.optimiser)
+    state.scaler.update()
+    _average(state, min(settings.ema, (1 + state.step) / (10 + state.step)))
     return values
 
 
-def _validate(task: Task, recipe: Recipe, state: TrainState, journal: Journal, run: Path) -> None:
-    with averaged(state), torch.no_grad():
-        found = task.validate(recipe.run.validate_items)
-    journal.write(state.step - 1, {"validation": found.numbers})
-    folder = run / "samples"
-    folder.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(to_uint8(found.grid)).save(folder / f"{state.step:06d}.png")
+@torch.no_grad()
+def _average(state: TrainState, decay: float) -> None:
+    current = state.networks.state_dict()
+    for name, tensor in state.average.items():
+        if tensor.is_floating_point():
+            tensor.lerp_(current[name], 1 - decay)
+        else:
+            tensor.copy_(current[name])  # a counter
+
+
+def _validate_and_save(task: Task, recipe: Recipe, state: TrainState, journal: Journal, run: Path) -> None:
+    is_last = state.step == recipe.optim.steps
+    if state.step % recipe.run.validate_every == 0 or is_last:
+        with averaged(state), torch.no_grad():
+            found = task.validate(recipe.run.validate_items)
+        journal.write(state.step - 1, {"validation": found.numbers})
+        folder = run / "samples"
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(to_uint8(found.grid)).save(folder / f"{state.step:06d}.png")
+    if state.step % recipe.run.save_every == 0 or is_last:
+        checkpoint.save(state, run)

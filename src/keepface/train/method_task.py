@@ -27,8 +27,6 @@ class MethodTask:
 
     def __init__(self, method: Any, train: Pack, val: Pack, recipe: Recipe) -> None:
         self.method, self.family, self._recipe = method, method.family, recipe
-        for network in (self.family.unet, self.family.vae, method.id_encoder, method.controlnet):
-            network.requires_grad_(False)
         self.networks = method.trainable(recipe.phase)
         self._sampler = PairSampler(train, recipe.batch.pairs())
         still = replace(recipe.batch, shift_px=0, flip=0.0, identity_dropout=0.0, own_in_pool=False)
@@ -77,8 +75,6 @@ def assemble(sampler: PairSampler, family: Family, step: int, size: int, seed: i
     """Draw the faces, their low forms, references, noise and times of a step, a pure function of (step, size, seed)."""
     drawn = sampler.batch(step, size, seed)
     rng = generator(seed, "diffusion", step)
-    config = family.unet.config
-    shape = (size, config.in_channels, config.sample_size, config.sample_size)
     recogniser, image = drawn.features["recogniser"], drawn.features["image"]
     return TrainBatch(
         clean=drawn.clean,
@@ -87,7 +83,7 @@ def assemble(sampler: PairSampler, family: Family, step: int, size: int, seed: i
         image=image,
         has_reference=(~drawn.is_dropped)[:, None].expand(recogniser.shape[:2]),
         detail_px=drawn.detail_px.clamp(max=family.size).float(),
-        eps=torch.randn(shape, generator=rng),
+        eps=torch.randn((size, *family.latent_shape), generator=rng),
         t=torch.randint(0, family.scheduler.config.num_train_timesteps, (size,), generator=rng),
     )
 

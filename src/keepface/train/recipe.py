@@ -1,5 +1,6 @@
 """A training run is one TOML file, read into one `Recipe`."""
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -8,6 +9,20 @@ from keepface.config import from_dict, override, read_toml
 from keepface.data.pairs import PairSettings
 from keepface.degrade.chains import PRESETS
 from keepface.errors import RecipeError
+
+LIMITS: dict[str, dict[str, tuple[float, float]]] = {
+    "optim": {
+        "steps": (1, math.inf),
+        "batch": (1, math.inf),
+        "lr": (0, math.inf),
+        "warmup_steps": (0, math.inf),
+        "weight_decay": (0, math.inf),
+        "clip": (0, math.inf),
+        "ema": (0, 1),
+    },
+    "run": {"save_every": (1, math.inf), "validate_every": (1, math.inf), "validate_items": (1, math.inf)},
+    "batch": {"max_references": (1, math.inf), "identity_dropout": (0, 1), "flip": (0, 1), "shift_px": (0, math.inf)},
+}
 
 
 @dataclass(frozen=True)
@@ -78,8 +93,10 @@ def read_recipe(path: Path, assignments: list[str] | None = None) -> Recipe:
         RecipeError: unknown keys, wrong types, values out of range; the text names key and file.
     """
     recipe = from_dict(Recipe, override(read_toml(path), assignments or []), path.name)
-    if recipe.optim.steps < 1 or recipe.optim.batch < 1:
-        raise RecipeError(
-            f"{path.name} [optim]: steps {recipe.optim.steps} and batch {recipe.optim.batch} must be >= 1"
-        )
+    for table, limits in LIMITS.items():
+        for key, (least, most) in limits.items():
+            value = getattr(getattr(recipe, table), key)
+            if not least <= value <= most:
+                allowed = f"at least {least}" if most == math.inf else f"from {least} to {most}"
+                raise RecipeError(f"{path.name} [{table}]: {key} is {value}; it must be {allowed}")
     return recipe

@@ -1,7 +1,10 @@
 """From a recipe's file to a finished run's folder."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
+
+import torch
 
 from keepface.config import dump_toml, from_dict, to_dict
 from keepface.data.prepare import Pack
@@ -10,7 +13,7 @@ from keepface.errors import DataError, RecipeError
 from keepface.methods import METHODS, SETTINGS
 from keepface.train.autoencoder import AutoencoderTask
 from keepface.train.fresh import fresh_family
-from keepface.train.loop import Task, train
+from keepface.train.loop import Task, make_accelerator, train
 from keepface.train.method_task import MethodTask
 from keepface.train.recipe import Recipe, read_recipe
 
@@ -29,28 +32,35 @@ def train_recipe(
     `data` holds two prepared packs, `train/` and `val/`.
 
     Raises:
-        RecipeError: the recipe can't be used, or the run's folder was begun with another one.
+        RecipeError: the recipe can't be used, the run's folder was begun with another one, or a run's folder is given
+            together with another `out`.
         DataError: a pack is missing, or is of another size than the family.
     """
     run = recipe_path if recipe_path.is_dir() else out
     if run is None:
         raise RecipeError(f"{recipe_path}: say where the run is written: --out FOLDER")
+    if out is not None and out.resolve() != run.resolve():
+        raise RecipeError(f"{run}: is a run's folder, which goes on where it is; leave out --out {out}")
     recipe = resolve(recipe_path, assignments)
-    task = make_task(recipe, Pack(data / "train"), Pack(data / "val"))
+    task = make_task(recipe, Pack(data / "train"), Pack(data / "val"), make_accelerator().device)
     _keep_recipe(recipe, run)
     return train(task, recipe, run, progress)
 
 
 def resolve(recipe_path: Path, assignments: list[str] | None = None) -> Recipe:
     """Read a recipe, or the one kept in a run's folder."""
+    if recipe_path.is_dir() and not (recipe_path / RECIPE).is_file():
+        raise RecipeError(f"{recipe_path}: is no run's folder, it has no {RECIPE}; give a recipe's file")
     return read_recipe(recipe_path / RECIPE if recipe_path.is_dir() else recipe_path, assignments)
 
 
-def make_task(recipe: Recipe, train_pack: Pack, val_pack: Pack) -> Task:
-    """Build what a recipe trains."""
-    family = (
-        Family.from_pretrained(recipe.init_from) if recipe.init_from else fresh_family(recipe.family, recipe.run.seed)
-    )
+def make_task(recipe: Recipe, train_pack: Pack, val_pack: Pack, device: torch.device | None = None) -> Task:
+    """Build what a recipe trains, on `device` (`None` is the CPU)."""
+    place = device or torch.device("cpu")
+    if recipe.init_from:
+        family = Family.from_pretrained(recipe.init_from, place)
+    else:
+        family = fresh_family(recipe.family, recipe.run.seed).to(place, torch.float32)
     for pack in (train_pack, val_pack):
         if pack.size != family.size:
             raise DataError(
@@ -74,4 +84,6 @@ def _keep_recipe(recipe: Recipe, run: Path) -> None:
             f"{path}: this run was begun with another recipe; choose another --out, or train {run} itself"
         )
     run.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    aside = path.with_name(f".{RECIPE}.{os.getpid()}.part")
+    aside.write_text(text, encoding="utf-8")
+    os.replace(aside, path)  # whole or not at all, for several processes may start at once

@@ -1,4 +1,6 @@
-"""Identity features of prepared crops, made by the networks that make those of reference photos."""
+"""Identity features of upright crops, made by the networks that make those of reference photos."""
+
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -13,16 +15,18 @@ from keepface.identity.recogniser import CONDITIONING, RECOGNISERS, Recogniser
 SIDE = 512  # of the square that the template is taken for here; any will do
 
 
-class PackFeatures:
+class CropFeatures:
     """Turn crops whose five points are known into the features that lead a model."""
 
     def __init__(self, recogniser: Recogniser, encoder: ImageEncoder) -> None:
-        self._recogniser, self._encoder = recogniser, encoder
+        self._recogniser = recogniser
+        # This layout of the weights halves the time on a CPU.
+        self._encoder: ImageEncoder = encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @classmethod
-    def load(cls) -> "PackFeatures":
-        """Load the networks from their carrier packages."""
-        return cls(RECOGNISERS[CONDITIONING](), ImageEncoder.load())
+    def load(cls, device: torch.device | None = None) -> "CropFeatures":
+        """Load the networks from their carrier packages; `device` is where the image network runs."""
+        return cls(RECOGNISERS[CONDITIONING](), ImageEncoder.load().to(device or torch.device("cpu")))
 
     def names(self) -> dict[str, int]:
         """Say what the features are called and how long each is."""
@@ -30,12 +34,15 @@ class PackFeatures:
 
     @torch.no_grad()
     def features(
-        self, square_with_margin: Float[Tensor, "3 s s"], landmarks: Float[np.ndarray, "5 2"]
-    ) -> dict[str, Tensor]:
-        """Compute the features of one crop; `landmarks` are its five (x, y) points in pixels."""
-        face = face_of(landmarks)
-        pooled = self._encoder.pooled(crop_box(square_with_margin, face.box)[None])[0]
-        return {"recogniser": self._recogniser.embed(square_with_margin, face), "image": pooled}
+        self, squares: Sequence[Float[Tensor, "3 _ _"]], landmarks: Sequence[Float[np.ndarray, "5 2"]]
+    ) -> dict[str, Float[Tensor, "b _"]]:
+        """Compute the features of crops (RGB, 0..1) of any sides; their five (x, y) points are in pixels of each."""
+        faces = [face_of(points) for points in landmarks]
+        boxes = torch.stack([crop_box(square, face.box) for square, face in zip(squares, faces, strict=True)])
+        device = next(self._encoder.parameters()).device
+        pooled = self._encoder.pooled(boxes.to(device, memory_format=torch.channels_last))
+        embeddings = [self._recogniser.embed(square, face) for square, face in zip(squares, faces, strict=True)]
+        return {"recogniser": torch.stack(embeddings), "image": pooled.float().cpu()}
 
 
 def face_of(points: Float[np.ndarray, "5 2"]) -> Face:
