@@ -1,5 +1,6 @@
 """A tiny family, a restorer over it and toy people, made once by the code that makes the real ones."""
 
+import copy
 from pathlib import Path
 
 import pytest
@@ -8,8 +9,6 @@ import torch
 from keepface.data.prepare import Pack, prepare
 from keepface.diffusion.family import Family
 from keepface.engine.restorer import Restorer
-from keepface.identity.embed import IdentityEmbedder
-from keepface.identity.recogniser import JUDGE, RECOGNISERS
 from keepface.methods.faceme import FaceMe
 from keepface.seeds import generator
 from keepface.train.fresh import fresh_family
@@ -35,17 +34,21 @@ def tiny_family_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
-def tiny_method(tiny_family_folder: Path) -> FaceMe:
-    """The tiny family's FaceMe, for one test alone."""
-    return FaceMe.load(Family.from_pretrained(tiny_family_folder))
-
-
 @pytest.fixture(scope="session")
 def tiny_restorer(tiny_family_folder: Path) -> Restorer:
     """A restorer over the tiny family, with the real detector and recognisers; nobody may change its weights."""
-    method = FaceMe.load(Family.from_pretrained(tiny_family_folder))
-    return Restorer(method, IdentityEmbedder.load(), RECOGNISERS[JUDGE]())
+    return Restorer.from_pretrained(tiny_family_folder, device="cpu")
+
+
+@pytest.fixture(scope="session")
+def loaded_method(tiny_family_folder: Path) -> FaceMe:
+    return FaceMe.load(Family.from_pretrained(tiny_family_folder))
+
+
+@pytest.fixture
+def tiny_method(loaded_method: FaceMe) -> FaceMe:
+    """The tiny family's FaceMe, for one test alone."""
+    return copy.deepcopy(loaded_method)
 
 
 @pytest.fixture(scope="session")

@@ -100,9 +100,7 @@ def delete_a_tensor(folder: Path) -> None:
 
 def add_a_tensor(folder: Path) -> None:
     path = next((folder / "vae").glob("*.safetensors"))
-    safetensors.torch.save_file(
-        safetensors.torch.load_file(path) | {"surplus": torch.zeros(2)}, path, {"format": "pt"}
-    )
+    safetensors.torch.save_file(safetensors.torch.load_file(path) | {"surplus": torch.zeros(2)}, path, {"format": "pt"})
 
 
 def cut_off(folder: Path) -> None:

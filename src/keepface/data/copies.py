@@ -17,7 +17,7 @@ FLOOR = 2.0  # contrast in 8-bit levels below which nothing is amplified
 
 # ours: of 717 pairs of portraits that are one photo in grey and in colour 98 % lie above; of 14,687 pairs of different
 # press photos of one person 0.16 % do, near copies among them. Two frontal photos of one studio
-# session mostly count as one too.
+# sitting mostly count as one too.
 SAME_PHOTO = 0.8
 
 

@@ -57,10 +57,11 @@ class LandmarkPose:
         pitch = (nose[1] - eyes[1]) / max(mouth[1] - eyes[1], 1e-6)
         theta = [np.arctan2(across[1], across[0]), nose[0] - eyes[0], pitch, np.arctan2(tilt[1], tilt[0])]
         theta += [mouth[1] - eyes[1], mouth[0] - eyes[0]]
+        grey: np.ndarray = np.tensordot(GREY, image.numpy(), 1)
         patches = [
-            _patch(image, landmarks, mouth, (1.3, 0.8), (6, 4)),
-            _patch(image, landmarks, left, (0.6, 0.45), (4, 3)),
-            _patch(image, landmarks, right, (0.6, 0.45), (4, 3)),
+            _patch(grey, landmarks, mouth, (1.3, 0.8), (6, 4)),
+            _patch(grey, landmarks, left, (0.6, 0.45), (4, 3)),
+            _patch(grey, landmarks, right, (0.6, 0.45), (4, 3)),
         ]
         return Estimate(np.array(theta), np.concatenate([[np.hypot(*tilt)], *patches]))
 
@@ -253,7 +254,7 @@ def _draw(
 
 
 def _patch(
-    image: Float[Tensor, "3 s s"],
+    grey: Float[np.ndarray, "s s"],
     landmarks: Float[np.ndarray, "5 2"],
     centre: Float[np.ndarray, "2"],
     extent: tuple[float, float],
@@ -267,7 +268,6 @@ def _patch(
     steps = np.diag([extent[0] / columns, extent[1] / rows])
     corner = centre - (np.array(extent) - np.diag(steps)) / 2
     matrix = np.concatenate([turn @ steps, (turn @ corner + middle)[:, None]], axis=1)
-    grey = image.permute(1, 2, 0).contiguous().numpy() @ GREY
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     patch = cv2.warpAffine(grey, matrix, (columns, rows), flags=flags, borderMode=cv2.BORDER_REPLICATE)
     means = patch.reshape(grid[1], fine, grid[0], fine).mean((1, 3)).ravel().astype(np.float64)

@@ -199,7 +199,8 @@ def _open(stream: io.BytesIO | io.BufferedReader, start: bytes, source: str, lim
     if pixels > limits.max_pixels:
         raise TooLargeError(
             f"{source}: {image.width} x {image.height} is {pixels / MEGAPIXEL:.1f} megapixels; the limit is "
-            f"{limits.max_pixels / MEGAPIXEL:g}: make it smaller, or in Python raise Limits(max_pixels=...)"
+            f"{limits.max_pixels / MEGAPIXEL:g}: make it smaller, or raise the limit with --max-pixels "
+            "(in Python Limits(max_pixels=...))"
         )
     return image
 

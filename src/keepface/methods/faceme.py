@@ -251,7 +251,7 @@ class FaceMe:
     ) -> Predict:
         """Bind prompts, control and guidance, so that the sampler sees a function of x_t and t alone."""
         plain: list[References | None] = [None] * len(references)
-        given = [item if item is not None and bool((item.weights > 0).any()) else None for item in references]
+        given = [item and item.used() for item in references]
         groups = [given] if guidance == 1.0 else [plain, given]
         if guidance == 0.0 or given == plain:
             groups = [plain]

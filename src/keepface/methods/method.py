@@ -32,6 +32,13 @@ class References:
         first, second = (torch.stack(list(part)) for part in zip(*features, strict=True))
         return cls(first, second, scale)
 
+    def used(self) -> "References | None":
+        """Return the references whose weight is above 0; `None` when there is none."""
+        is_used = self.weights > 0
+        if not bool(is_used.any()):
+            return None
+        return References(self.recogniser[is_used], self.image[is_used], self.weights[is_used])
+
 
 @dataclass(frozen=True, eq=False)
 class TrainBatch:

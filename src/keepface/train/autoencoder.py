@@ -20,7 +20,7 @@ from keepface.metrics.fidelity import psnr
 from keepface.metrics.perceptual import PerceptualDistance
 from keepface.seeds import generator, numpy_generator
 from keepface.train.loop import Validation
-from keepface.train.recipe import Recipe
+from keepface.train.recipe import Recipe, history_line
 
 SCALE_ITEMS = 512  # pictures that the latent scale is measured on
 
@@ -114,9 +114,9 @@ class AutoencoderTask:
     def export(self, folder: Path) -> None:
         """Write the family; if the latents were kept, with the methods' parts, else with a newly measured scale."""
         family = self.family
-        if not self._weights.decoder_only:
-            family = replace(family, card=replace(family.card, latent_scale=self._measure()))
-        family.save_pretrained(folder)
+        scale = family.card.latent_scale if self._weights.decoder_only else self._measure()
+        history = (*family.card.history, history_line(self._recipe))
+        replace(family, card=replace(family.card, latent_scale=scale, history=history)).save_pretrained(folder)
         if self._weights.decoder_only and family.folder:
             for name in METHODS:  # what methods learned on these latents still holds
                 if (family.folder / name).is_dir():

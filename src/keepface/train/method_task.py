@@ -16,7 +16,7 @@ from keepface.methods.method import References, TrainBatch
 from keepface.metrics.fidelity import psnr
 from keepface.seeds import generator
 from keepface.train.loop import Validation
-from keepface.train.recipe import Recipe
+from keepface.train.recipe import Recipe, history_line
 
 VALIDATION_STEPS = 10
 GRID_COLUMNS = 8
@@ -63,7 +63,9 @@ class MethodTask:
 
     def export(self, folder: Path) -> None:
         """Write the family with the method's parts."""
-        self.family.save_pretrained(folder)
+        card = self.family.card
+        told = replace(card, history=(*card.history, history_line(self._recipe)))
+        replace(self.family, card=told).save_pretrained(folder)
         self.method.save(folder, torch.float16)
 
     def _decode(self, steps: Iterator[Step]) -> Tensor:

@@ -86,6 +86,12 @@ class Recipe:
     loss: dict[str, float] = field(default_factory=dict)  # weights of the autoencoder's losses
 
 
+def history_line(recipe: Recipe) -> str:
+    """Say in one line, for a family's card, what a run was."""
+    what = " ".join(part for part in (recipe.task, recipe.phase) if part)
+    return f"{what}: {recipe.optim.steps} steps of {recipe.optim.batch}, seed {recipe.run.seed}"
+
+
 def read_recipe(path: Path, assignments: list[str] | None = None) -> Recipe:
     """Read a recipe and apply `--set` assignments.
 

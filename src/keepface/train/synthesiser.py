@@ -66,9 +66,12 @@ class MethodSynthesiser:
     def settings(self) -> dict[str, Any]:
         """Say in plain values all that the pictures depend on besides the pack."""
         card = self._method.family.card
-        return {"family": card.name, "history": list(card.history), "method": self._method.name} | asdict(
-            self._settings
-        )
+        made_by = {"family": card.name, "history": list(card.history), "method": self._method.name}
+        return made_by | asdict(self._settings) | {"guidance": self._guidance}
+
+    @property
+    def _guidance(self) -> float:
+        return self._method.family.card.guidance if self._settings.guidance is None else self._settings.guidance
 
     def synthesise(
         self, targets: Sequence[int], poses: Sequence[int], seeds: Sequence[int]
@@ -80,13 +83,12 @@ class MethodSynthesiser:
             References.stack([(features["recogniser"][0, target], features["image"][0, target])]) for target in targets
         ]
         sampler = SamplerSettings(settings.sampler, settings.steps)
-        guidance = method.family.card.guidance if settings.guidance is None else settings.guidance
         if settings.pose_strength == 0:
-            steps = method.synthesise(people, sampler, guidance, seeds)
+            steps = method.synthesise(people, sampler, self._guidance, seeds)
         else:
             squares = [from_uint8(self._pack.square(pose)) for pose in poses]
             coarse = torch.stack([pose_picture(square, settings.pose_strength) for square in squares])
-            steps = method.restore(coarse, people, sampler, guidance, seeds)
+            steps = method.restore(coarse, people, sampler, self._guidance, seeds)
         *_, last = steps
         return method.family.decode(last.x_t)
 

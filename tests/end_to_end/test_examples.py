@@ -1,0 +1,52 @@
+"""The README's first command, on the pictures that come with the repository and the model that comes with the package."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from keepface.cli import app
+from keepface.diffusion.family import bundled_families
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+REFERENCES = [item for number in (1, 2) for item in ("--ref", str(EXAMPLES / f"reference-{number}.jpg"))]
+
+
+@pytest.fixture(scope="module")
+def restored(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, object]]:
+    assert "compact" in bundled_families()
+    out = tmp_path_factory.mktemp("examples") / "restored.png"
+    command = ["restore", str(EXAMPLES / "old.png"), *REFERENCES, "-o", str(out), "--steps", "4", "--json"]
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 0, result.output
+    return out, json.loads(result.stdout)
+
+
+def test_the_readmes_first_command_restores_the_one_face(restored: tuple[Path, dict[str, object]]) -> None:
+    out, said = restored
+    (row,) = said["results"]  # type: ignore[misc]
+    (face,) = row["faces"]
+    assert face["restored"] and face["reason"] is None and face["method"] == "faceme"
+    assert row["output"] == str(out) and out.is_file()
+
+
+def test_only_pixels_around_the_face_change(restored: tuple[Path, dict[str, object]]) -> None:
+    out, said = restored
+    before, after = (np.asarray(Image.open(path).convert("RGB")) for path in (EXAMPLES / "old.png", out))
+    changed = (before != after).any(axis=2)
+    left, top, right, bottom = said["results"][0]["faces"][0]["box"]  # type: ignore[index]
+    rows, columns = np.nonzero(changed)
+    wide, tall = right - left, bottom - top
+    assert columns.min() > left - wide and columns.max() < right + wide
+    assert rows.min() > top - tall and rows.max() < bottom + tall
+    assert changed[int((top + bottom) / 2), int((left + right) / 2)]
+
+
+def test_the_restored_face_is_nearer_to_the_references_than_the_old_one(
+    restored: tuple[Path, dict[str, object]],
+) -> None:
+    likeness = restored[1]["results"][0]["faces"][0]["similarity"]  # type: ignore[index]
+    assert likeness["output_to_references"] > likeness["input_to_references"]

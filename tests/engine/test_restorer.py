@@ -1,0 +1,85 @@
+"""The restorer over a tiny family: real networks, random weights; what it restores to is noise, how it does is not."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from keepface.engine.restorer import Restorer
+from keepface.engine.settings import RestoreSettings
+from keepface.errors import RecipeError, WeightsError
+from keepface.faces.align import template_face
+from keepface.identity.embed import IdentityFeatures
+from keepface.image.files import to_uint8
+
+from ..toy import SIZE, low_squares, references
+
+SETTINGS = RestoreSettings(steps=3, guidance=2.0, colour="none")
+
+
+def people(*names: str) -> list[IdentityFeatures]:
+    if not names:
+        return []
+    made = references(*names)
+    return [
+        IdentityFeatures(recogniser, image, template_face(SIZE), {})
+        for recogniser, image in zip(made.recogniser, made.image, strict=True)
+    ]
+
+
+def restore(
+    restorer: Restorer, settings: RestoreSettings = SETTINGS, weights: list[list[float]] | None = None
+) -> Tensor:
+    return restorer.restore_squares(low_squares(2), [people("a", "b"), []], settings, [5, 6], weights)
+
+
+def test_squares_come_back_in_their_size_and_range_with_progress(tiny_restorer: Restorer) -> None:
+    seen: list[tuple[int, int]] = []
+    low = low_squares(1)
+    out = tiny_restorer.restore_squares(
+        low, [[]], SETTINGS, [0], progress=lambda step, steps: seen.append((step, steps))
+    )
+    assert tiny_restorer.size == SIZE and out.shape == low.shape and out.dtype == torch.float32
+    assert 0 <= float(out.min()) < float(out.max()) <= 1
+    assert seen == [(1, 3), (2, 3), (3, 3)]
+
+
+@pytest.mark.parametrize("sampler", ["unipc", "ddim", "ddpm"])
+def test_a_square_is_restored_the_same_alone_and_in_a_batch(tiny_restorer: Restorer, sampler: str) -> None:
+    settings = RestoreSettings(steps=3, sampler=sampler, guidance=2.0)
+    low, who = low_squares(3), [people("a"), people("b", "c"), []]
+    batch = tiny_restorer.restore_squares(low, who, settings, [1, 2, 3])
+    for item in range(3):
+        alone = tiny_restorer.restore_squares(low[item : item + 1], who[item : item + 1], settings, [item + 1])
+        assert abs(to_uint8(batch[item]).astype(int) - to_uint8(alone[0]).astype(int)).max() <= 1
+
+
+def test_identity_zero_and_weights_of_zero_are_no_references(tiny_restorer: Restorer) -> None:
+    plain = tiny_restorer.restore_squares(low_squares(2), [[], []], SETTINGS, [5, 6])
+    assert torch.equal(restore(tiny_restorer, RestoreSettings(steps=3, colour="none", identity=0.0)), plain)
+    assert torch.equal(restore(tiny_restorer, weights=[[0.0, 0.0], []]), plain)
+    assert not torch.equal(restore(tiny_restorer)[0], plain[0])
+
+
+def test_the_colour_fix_gives_the_low_pictures_mean_colours_back(tiny_restorer: Restorer) -> None:
+    low = low_squares(2).mean((2, 3))
+    apart = [
+        float((restore(tiny_restorer, RestoreSettings(steps=3, colour=colour)).mean((2, 3)) - low).abs().max())
+        for colour in ("none", "wavelet", "adain")
+    ]
+    assert max(apart[1:]) < 0.05 < apart[0]
+
+
+def test_a_folder_is_loaded_in_the_precision_asked_for(tiny_family_folder: Path, tiny_restorer: Restorer) -> None:
+    half = Restorer.from_pretrained(tiny_family_folder, device="cpu", dtype="bf16")
+    assert half.method.family.dtype == torch.bfloat16
+    apart = (restore(half) - restore(tiny_restorer)).abs()
+    assert 0 < float(apart.mean()) < 0.03
+
+
+def test_unknown_methods_and_families_are_named(tiny_family_folder: Path) -> None:
+    with pytest.raises(RecipeError, match="method 'facemi' is unknown; use one of faceme"):
+        Restorer.from_pretrained(tiny_family_folder, method="facemi")
+    with pytest.raises(WeightsError, match="family 'nothing' is unknown"):
+        Restorer.from_pretrained("nothing")
