@@ -137,11 +137,7 @@ def _convert(kind: Any, value: Any, where: str, key: str) -> Any:
     if dataclasses.is_dataclass(kind) and isinstance(value, Mapping):
         return from_dict(typing.cast(type, kind), value, f"{where} [{key}]")
     if origin is tuple and isinstance(value, list | tuple):
-        if len(arguments) == 2 and arguments[1] is Ellipsis:
-            return tuple(_convert(arguments[0], item, where, key) for item in value)
-        if len(value) != len(arguments):
-            raise RecipeError(f"{where}: {key} has {len(value)} values; it needs {len(arguments)}")
-        return tuple(_convert(part, item, where, key) for part, item in zip(arguments, value, strict=True))
+        return _convert_tuple(arguments, value, where, key)
     if origin is dict and isinstance(value, Mapping):
         return {name: _convert(arguments[1], item, where, f"{key}.{name}") for name, item in value.items()}
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
@@ -151,6 +147,14 @@ def _convert(kind: Any, value: Any, where: str, key: str) -> Any:
         return value
     name = getattr(kind, "__name__", str(kind))
     raise RecipeError(f"{where}: {key} is {value!r} ({type(value).__name__}); it must be a {name}")
+
+
+def _convert_tuple(kinds: tuple[Any, ...], value: typing.Sequence[Any], where: str, key: str) -> tuple[Any, ...]:
+    if len(kinds) == 2 and kinds[1] is Ellipsis:
+        return tuple(_convert(kinds[0], item, where, key) for item in value)
+    if len(value) != len(kinds):
+        raise RecipeError(f"{where}: {key} has {len(value)} values; it needs {len(kinds)}")
+    return tuple(_convert(kind, item, where, key) for kind, item in zip(kinds, value, strict=True))
 
 
 def _convert_union(choices: tuple[Any, ...], value: Any, where: str, key: str) -> Any:

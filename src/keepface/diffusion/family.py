@@ -27,6 +27,7 @@ from keepface.diffusion import latents
 from keepface.diffusion.attention import use_weighted_attention
 from keepface.diffusion.latents import LatentScale
 from keepface.diffusion.prompt import Prompt
+from keepface.diffusion.seal import check_seal
 from keepface.errors import RecipeError, WeightsError
 
 CARD = "keepface.json"
@@ -92,8 +93,10 @@ class Family:
 
         Raises:
             WeightsError: there is no such family, or its folder is incomplete or damaged.
+            HashMismatchError: a file is not the one that the family was sealed with.
         """
         folder = locate(name_or_path)
+        check_seal(folder)
         card = read_card(folder)
         family = cls(
             card=card,
