@@ -60,7 +60,7 @@ def test_validation_says_numbers_and_shows_rows_of_pictures(start: Any, phase: s
         found = task.validate(3)
     assert len(found.numbers) == numbers and all(value == value for value in found.numbers.values())
     assert found.grid.shape == (3, 32 * (3 if phase == "base" else 4), 32 * 3)
-    assert 0 <= float(found.grid.min()) and float(found.grid.max()) <= 1
+    assert float(found.grid.min()) >= 0 and float(found.grid.max()) <= 1
 
 
 def test_training_writes_a_family_that_a_restorer_loads_with_its_history(start: Any, tmp_path: Path) -> None:

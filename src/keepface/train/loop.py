@@ -6,6 +6,7 @@ Batches are a pure function of (seed, step), so running the same command again g
 import math
 import time
 from collections.abc import Callable
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -64,20 +65,20 @@ def train(task: Task, recipe: Recipe, run: Path, progress: Callable[[int, int, f
     checkpoint.resume(state, run)
     # Of several processes the first alone writes.
     journal = Journal(run / "journal.jsonl", state.step) if accelerator.is_main_process else None
-    while state.step < recipe.optim.steps:
-        began = time.perf_counter()
-        lr = set_lr(state.optimiser, recipe.optim, state.step)
-        losses = _step(task, recipe, state, accelerator)
-        state.step += 1
-        if journal:
-            journal.write(state.step - 1, {**losses, "lr": lr, "seconds": time.perf_counter() - began})
-            _validate_and_save(task, recipe, state, journal, run)
-        if progress:
-            progress(state.step, recipe.optim.steps, losses["total"])
+    with closing(journal) if journal else nullcontext():
+        while state.step < recipe.optim.steps:
+            began = time.perf_counter()
+            lr = set_lr(state.optimiser, recipe.optim, state.step)
+            losses = _step(task, recipe, state, accelerator)
+            state.step += 1
+            if journal:
+                journal.write(state.step - 1, {**losses, "lr": lr, "seconds": time.perf_counter() - began})
+                _validate_and_save(task, recipe, state, journal, run)
+            if progress:
+                progress(state.step, recipe.optim.steps, losses["total"])
     if journal:
         with averaged(state):
             task.export(run / "family")
-        journal.close()
     accelerator.wait_for_everyone()
     return run / "family"
 
