@@ -29,6 +29,7 @@ from keepface.image.files import Photo, with_pixels
 from keepface.image.size import resize
 
 ALIGNED_TURN = 0.17  # ours: how far, in radians, and in log scale, a crop's face may be off the template's
+LIKENESS_SLACK = 0.05  # ours: a loss of likeness (cosine, judge) that is not worth a word
 ALIGNED_SHIFT = 0.08  # ours: the same for its place, in sides
 
 Progress = Callable[[int, int], None]  # steps done, steps in all
@@ -225,4 +226,13 @@ def _result(
         None if known is None or after is None else to_references(after, known),
         None if after is None else float(cosine(after, before)),
     )
-    return FaceResult(plan.face.box, plan.is_restored, plan.reason, likeness, seed, restorer.method.name)
+    reason = plan.reason or _lost_likeness(likeness)
+    return FaceResult(plan.face.box, plan.is_restored, reason, likeness, seed, restorer.method.name)
+
+
+def _lost_likeness(likeness: Similarity) -> str | None:
+    """Say so when a restored face is less like the references than it was: sharper, but more of a stranger."""
+    before, after = likeness.input_to_references, likeness.output_to_references
+    if before is None or after is None or after >= before - LIKENESS_SLACK:
+        return None
+    return f"restored, but less like the references than before ({before:.2f} to {after:.2f}): keep the old face"

@@ -1,0 +1,16 @@
+import pytest
+
+from keepface.engine.photo import _lost_likeness
+from keepface.engine.result import Similarity
+
+
+@pytest.mark.parametrize(("before", "after"), [(0.2, 0.2), (0.2, 0.6), (0.2, 0.16), (None, 0.1), (0.5, None)])
+def test_a_face_as_like_as_before_or_of_unknown_likeness_needs_no_word(
+    before: float | None, after: float | None
+) -> None:
+    assert _lost_likeness(Similarity(before, after, 0.5)) is None
+
+
+def test_a_face_that_became_a_stranger_is_named_with_both_values() -> None:
+    told = _lost_likeness(Similarity(0.42, 0.18, 0.3))
+    assert told is not None and "less like the references" in told and "0.42 to 0.18" in told
