@@ -11,7 +11,7 @@ from typer.testing import Result
 
 import keepface
 
-ROOT = Path(keepface.__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = ("restore", "degrade", "train", "bench", "data", "weights", "cache")
 
 

@@ -175,3 +175,9 @@ def test_a_hub_id_without_a_network_is_an_error_that_says_so(monkeypatch: pytest
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(WeightsError, match="family 'somebody/family': no such folder, and the hub says: "):
         Family.from_pretrained("somebody/family")
+
+
+def test_a_saved_family_does_not_say_where_it_was_loaded_from(tiny_family_folder: Path, tmp_path: Path) -> None:
+    Family.from_pretrained(tiny_family_folder).save_pretrained(tmp_path / "again")
+    for part in ("unet", "vae"):
+        assert str(tiny_family_folder) not in (tmp_path / "again" / part / "config.json").read_text()

@@ -201,6 +201,10 @@ def save_network(network: Any, folder: Path, dtype: torch.dtype) -> None:
     twin = copy.deepcopy(network)
     nn.Module.to(twin, dtype)  # diffusers' own `to` warns of precisions that no network here asks for
     twin.save_pretrained(folder, max_shard_size=SHARD, safe_serialization=True)
+    config = folder / "config.json"
+    kept = json.loads(config.read_text(encoding="utf-8"))
+    kept.pop("_name_or_path", None)  # the folder it was loaded from: nobody else's business
+    config.write_text(json.dumps(kept, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def load_network(kind: Any, folder: Path, dtype: torch.dtype) -> Any:
