@@ -37,10 +37,13 @@ class Model:
     keeps_features: bool = False  # of the references, in the user's cache folder
 
     def load(self) -> "SquareRestorer":
-        """Load the networks."""
+        """Load the networks, without diffusers' own progress bars: a call has one bar, its photo's."""
+        from diffusers.utils.logging import disable_progress_bar
+
         from keepface.cli.cache import features_folder
         from keepface.engine.restorer import Restorer
 
+        disable_progress_bar()
         cache = features_folder() if self.keeps_features else None
         return Restorer.from_pretrained(self.family, self.method, self.device, self.precision, cache)
 
