@@ -79,14 +79,11 @@ def restore(
     sampler: Annotated[str, typer.Option(help="unipc, ddim, or ddpm as FaceMe published (with --steps 50).")] = "unipc",
     seed: Annotated[int, typer.Option(help="The same seed makes the same picture.", min=0)] = 0,
     guidance: Annotated[float | None, typer.Option(help="Guidance scale; default: the method's own.")] = None,
-    temperature: Annotated[
-        float | None, typer.Option(help="Share of the start noise, 0..1; less invents less. Default: the family's own.")
-    ] = None,
+    temperature: Annotated[float | None, typer.Option(help="Start noise, 0..1; less invents less.")] = None,
     identity: Annotated[float, typer.Option(help="Strength of the references, 0..1.")] = 1.0,
     colour: Annotated[str, typer.Option(help="Colours from the input: wavelet, adain or none.")] = "wavelet",
-    aligned: Annotated[
-        bool | None, typer.Option("--aligned/--not-aligned", help="Is INPUT a face square? Default: look.")
-    ] = None,
+    aligned: Annotated[bool | None, typer.Option("--aligned/--not-aligned", help="Is INPUT a face square?")] = None,
+    keep_worse: Annotated[bool, typer.Option("--keep-worse", help="Keep faces that became less like --ref.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Refuse doubtful references.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace outputs that exist.")] = False,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:N or mps.")] = None,
@@ -104,7 +101,13 @@ def restore(
     from keepface.image.files import Limits
 
     chosen: dict[str, Any] = {"steps": steps, "sampler": sampler, "guidance": guidance, "temperature": temperature}
-    chosen |= {"identity": identity, "colour": colour, "strict": strict, "max_faces": max_faces}
+    chosen |= {
+        "identity": identity,
+        "colour": colour,
+        "strict": strict,
+        "max_faces": max_faces,
+        "keep_worse": keep_worse,
+    }
     settings = from_dict(RestoreSettings, chosen, "restore")
     weights = tuple(ref_weight) if ref_weight else None
     if weights is not None and len(weights) != len(references):

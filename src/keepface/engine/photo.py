@@ -127,6 +127,10 @@ def restore_photo(
         image = _rebuild(photo, restored, matrices, is_aligned)
         scale = image.pixels.shape[2] / photo.pixels.shape[2]
     results = tuple(_result(restorer, photo, image, scale, plan, references, seed) for plan in plans)
+    if not settings.keep_worse and any(result.restored and _lost_likeness(result.similarity) for result in results):
+        results = tuple(_left_alone(result) if _lost_likeness(result.similarity) else result for result in results)
+        kept = [result.restored for result, plan in zip(results, plans, strict=True) if plan.is_restored]
+        image = _rebuild_some(photo, restored, matrices, kept)
     if not plans:
         results = (FaceResult(None, False, NO_FACE, Similarity(), seed, restorer.method.name),)
     return Restoration(image, photo.source, results, time.perf_counter() - started, settings, references.left_out)
@@ -228,6 +232,21 @@ def _result(
     )
     reason = plan.reason or _lost_likeness(likeness)
     return FaceResult(plan.face.box, plan.is_restored, reason, likeness, seed, restorer.method.name)
+
+
+def _left_alone(result: FaceResult) -> FaceResult:
+    """Give the old face back, and say why."""
+    before, after = result.similarity.input_to_references, result.similarity.output_to_references
+    reason = f"left as it was: restored it would be less like the references ({before:.2f} to {after:.2f})"
+    return replace(result, restored=False, reason=reason, similarity=Similarity(before, before, 1.0))
+
+
+def _rebuild_some(
+    photo: Photo, restored: Float[Tensor, "b 3 s s"], matrices: Sequence[Float[np.ndarray, "2 3"]], kept: Sequence[bool]
+) -> Photo:
+    """Paste the squares that are kept; an aligned photo whose face is not kept stays the photo it was."""
+    chosen = [number for number, is_kept in enumerate(kept) if is_kept]
+    return _rebuild(photo, restored[chosen], [matrices[number] for number in chosen], is_aligned=False)
 
 
 def _lost_likeness(likeness: Similarity) -> str | None:

@@ -21,6 +21,7 @@ class RestoreSettings:
     same_person_floor: float | None = None  # cosine to the references below which a face is somebody else's
     #   (conditioning recogniser); None: as high as the photo's clarity allows, see likeness.py
     keep_grey: bool = True  # a grey photo stays grey
+    keep_worse: bool = False  # also paste faces that became less like the references, instead of leaving them alone
     max_faces: int = 50  # a photo with more is refused
 
     def __post_init__(self) -> None:
