@@ -148,3 +148,33 @@ def test_a_shift_beyond_the_margin_or_a_floor_above_all_photos_is_refused(pack):
 def test_a_small_pool_is_filled_by_repeats_and_every_photo_of_it_is_used():
     drawn = [draw_references((5, 6), 4, 4, np.random.default_rng(seed)) for seed in range(50)]
     assert all(set(rows) == {5, 6} for rows in drawn)
+
+
+def test_where_others_are_asked_for_only_people_who_have_them_are_targets_and_nobody_leads_oneself(pack):
+    settings = dataclasses.replace(SETTINGS, min_others=2, min_references=2, max_references=2)
+    targets = list(itertools.chain(*plans(PairSampler(pack, settings))))
+    assert {target.photo for target in targets} == ANN
+    for target in targets:
+        one, other = target.references
+        assert len({one, other, target.photo}) == 3 and {one, other} <= ANN
+
+
+def test_copies_are_not_counted_as_others(tmp_path):
+    pack = prepare(DrawnSource(["ann", "ann", "ann"]), tmp_path / "pack", 64)
+    settings = dataclasses.replace(SETTINGS, min_others=2)
+    assert PairSampler(pack, settings).targets == (0, 1, 2)
+    images = np.load(tmp_path / "pack" / "images.npy")
+    images[1] = images[0]
+    np.save(tmp_path / "pack" / "images.npy", images)
+    with pytest.raises(DataError, match="nobody has 3 different photos"):
+        PairSampler(type(pack)(tmp_path / "pack"), settings)
+
+
+def test_one_reference_and_two_begin_with_the_same(pack):
+    """So naive fine-tuning and alignment differ in their losses alone."""
+    one, two = (
+        PairSampler(pack, dataclasses.replace(SETTINGS, min_others=2, min_references=n, max_references=n)).plan(3, 4, 0)
+        for n in (1, 2)
+    )
+    assert [target.references[0] for target in one] == [target.references[0] for target in two]
+    assert [target.draw for target in one] == [target.draw for target in two]

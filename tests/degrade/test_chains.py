@@ -70,6 +70,23 @@ def test_the_side_is_divided_by_an_even_scale_and_floored():
     assert np.mean(sides <= 512 // 8.5) == pytest.approx(0.5, abs=0.05)  # the scale's median is 8.5
 
 
+def test_ranges_of_a_larger_picture_leave_a_small_one_with_as_much_of_its_face():
+    large, small = (draw_first_order(PRESETS["published"], np.random.default_rng(3), size) for size in (512, 128))
+    assert draw_first_order(FULL, np.random.default_rng(3), 512) == large
+    for name in ("sigma_x", "sigma_y"):
+        assert small[0].values[name] == pytest.approx(large[0].values[name] / 4)
+    assert (large[0].values["kernel"], small[0].values["kernel"]) == (41, 11)
+    assert small[3] == large[3]
+    for seed in range(30):
+        large, small = (
+            draw_first_order(PRESETS["published"], np.random.default_rng(seed), size) for size in (512, 128)
+        )
+        side = large[1].values["height"]
+        assert small[1].values["height"] == pytest.approx(min(side, 128), abs=1)
+        # averaging squares of (side / 128)^2 pixels divides independent noise by side / 128
+        assert small[2].values["sigma"] == pytest.approx(large[2].values["sigma"] * min(1, 128 / side), rel=0.02)
+
+
 def test_a_photo_that_is_not_square_comes_back_at_its_size():
     draw = draw_first_order(FULL, np.random.default_rng(2), (40, 72))
     assert replay(draw, picture(40, 72)).shape == (3, 40, 72)

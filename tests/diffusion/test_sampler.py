@@ -82,15 +82,26 @@ def gaussian(scheduler: Any, mean: float, deviation: float) -> Any:
 
 
 @pytest.mark.parametrize("name", ["ddim", "unipc"])
-def test_deterministic_samplers_follow_the_closed_ode_of_gaussian_data(name: Any) -> None:
+@pytest.mark.parametrize(("fidelity", "walked"), [(0.0, 100), (0.4, 60), (1.0, 1)])
+def test_deterministic_samplers_follow_the_closed_ode_of_gaussian_data(name: Any, fidelity: float, walked: int) -> None:
     mean, deviation = 2.0, 0.5
     scheduler = make_scheduler(BETAS | {"timestep_spacing": "trailing"}, name, 100, CPU)
-    x_T = torch.linspace(-2, 2, 16).view(1, 1, 4, 4)
-    *_, last = sample(gaussian(scheduler, mean, deviation), scheduler, x_T, [generator(0)])
-    alpha_bar = scheduler.alphas_cumprod[999]
-    z = (x_T - alpha_bar.sqrt() * mean) / (alpha_bar * deviation**2 + 1 - alpha_bar).sqrt()
+    alpha_bar = scheduler.alphas_cumprod[10 * walked - 1]
+    z = torch.linspace(-2, 2, 16).view(1, 1, 4, 4)  # deviations from the mean, which the ODE keeps
+    x_T = alpha_bar.sqrt() * mean + (alpha_bar * deviation**2 + 1 - alpha_bar).sqrt() * z
+    *_, last = sample(gaussian(scheduler, mean, deviation), scheduler, x_T, [generator(0)], fidelity)
     torch.testing.assert_close(last.x_t, mean + deviation * z, atol=0.05, rtol=0)
-    assert (last.index, last.total) == (100, 100)
+    assert (last.index, last.total) == (walked, walked)
+
+
+def test_fidelity_starts_from_the_low_latent_at_the_first_step_walked(tmp_path: Path) -> None:
+    scheduler, low = make_scheduler(config(tmp_path, SDXL), "ddpm", 50, CPU), torch.full((1, 1, 4, 4), 5.0)
+    eps = noise((1, 4, 4), [generator(0)])
+    for start in ("low", "noise"):
+        settings = SamplerSettings(start=start, fidelity=0.5)  # 25 of 981, 961, ... are left out
+        alpha_bar = scheduler.alphas_cumprod[481]
+        found = start_latent(scheduler, low, settings, [generator(0)])
+        torch.testing.assert_close(found, alpha_bar.sqrt() * low + (1 - alpha_bar).sqrt() * eps)
 
 
 def test_ddpm_draws_gaussian_data_with_its_mean_and_deviation() -> None:
@@ -117,3 +128,5 @@ def test_settings_out_of_range_are_named() -> None:
         SamplerSettings(steps=0)
     with pytest.raises(RecipeError, match="temperature is 1.5"):
         SamplerSettings(temperature=1.5)
+    with pytest.raises(RecipeError, match="fidelity is -0.1"):
+        SamplerSettings(fidelity=-0.1)

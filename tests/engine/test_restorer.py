@@ -1,11 +1,14 @@
 """The restorer over a tiny family: real networks, random weights; what it restores to is noise, how it does is not."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
+from keepface.diffusion.family import Family
+from keepface.diffusion.sampler import SamplerSettings
 from keepface.engine.restorer import Restorer
 from keepface.engine.settings import RestoreSettings
 from keepface.errors import RecipeError, WeightsError
@@ -13,6 +16,8 @@ from keepface.faces.align import template_face
 from keepface.identity.embed import IdentityFeatures
 from keepface.image.files import to_uint8
 
+from ..methods.ridfr_toy import opened
+from ..methods.ridfr_toy import people as people_with_tokens
 from ..toy import SIZE, low_squares, references
 
 SETTINGS = RestoreSettings(steps=3, guidance=2.0, colour="none")
@@ -83,3 +88,40 @@ def test_unknown_methods_and_families_are_named(tiny_family_folder: Path) -> Non
         Restorer.from_pretrained(tiny_family_folder, method="facemi")
     with pytest.raises(WeightsError, match="family 'nothing' is unknown"):
         Restorer.from_pretrained("nothing")
+
+
+# ---- another method ----
+
+
+def test_a_method_samples_as_it_was_published_where_nothing_is_asked_for(
+    tiny_family_folder: Path, tiny_restorer: Restorer
+) -> None:
+    calls: list[tuple[SamplerSettings, float]] = []
+    method = opened(Family.from_pretrained(tiny_family_folder))
+    restorer = Restorer(method, tiny_restorer.embedder, tiny_restorer.judge)
+    restore_as_is = method.restore
+
+    def restore(low: Tensor, who: Any, settings: SamplerSettings, guidance: float, seeds: Any) -> Any:
+        calls.append((settings, guidance))
+        return restore_as_is(low, who, settings, guidance, seeds)
+
+    method.restore = restore  # type: ignore[method-assign]
+    who = IdentityFeatures(*features_of("a"), template_face(SIZE), {}, people_with_tokens("a").tokens[0])
+    low = low_squares(2)
+    for settings in (RestoreSettings(steps=2), RestoreSettings(steps=2, guidance=2.0, temperature=0.5)):
+        out = restorer.restore_squares(low, [[who], []], settings, [0, 1])
+        assert out.shape == low.shape
+    assert calls == [
+        (SamplerSettings("unipc", 2, "noise", 1.0), 1.0),
+        (SamplerSettings("unipc", 2, "noise", 0.5), 2.0),
+    ]
+
+
+def test_a_family_without_the_methods_weights_says_what_to_type(tiny_family_folder: Path) -> None:
+    with pytest.raises(WeightsError, match="family 'tiny' has no ridfr weights; train them: keepface train"):
+        Restorer.from_pretrained(tiny_family_folder, method="ridfr", device="cpu")
+
+
+def features_of(name: str) -> tuple[Tensor, Tensor]:
+    found = people_with_tokens(name)
+    return found.recogniser[0], found.image[0]

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from keepface.faces.align import template_face
+from keepface.faces.align import align_arcface, template_face
 from keepface.identity.crop_features import CropFeatures, face_of
 from keepface.identity.image_encoder import ImageEncoder, crop_box
 from keepface.identity.recogniser import SFace
@@ -43,3 +43,14 @@ def test_crops_of_different_sides_together_get_what_the_networks_say_of_each_alo
             pooled = encoder.pooled(crop_box(square, face.box)[None])[0]
         assert torch.allclose(found["image"][index], pooled, atol=1e-4)
         assert torch.equal(found["recogniser"][index], recogniser.embed(square, face))
+
+
+def test_tokens_are_those_of_the_upright_face_wherever_the_face_is(maker: CropFeatures) -> None:
+    found = maker.tokens(squares(), POINTS)
+    assert found["tokens"].shape == (2, 49, 1280)
+    assert torch.equal(found["recogniser"], maker.features(squares(), POINTS)["recogniser"])
+    encoder = ImageEncoder.load()
+    for index, (square, points) in enumerate(zip(squares(), POINTS, strict=True)):
+        with torch.no_grad():
+            alone = encoder.tokens(align_arcface(square, points, 224)[None])[0]
+        assert torch.allclose(found["tokens"][index], alone, atol=1e-3)

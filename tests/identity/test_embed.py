@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional
 
 from keepface.errors import KeepfaceError, ReferencePhotoError
-from keepface.faces.align import template_face
+from keepface.faces.align import align_arcface, template_face
 from keepface.faces.detect import Detector
 from keepface.faces.face import Face
 from keepface.identity.compare import cosine
@@ -107,6 +107,10 @@ def test_features_hold_both_vectors_the_face_and_where_they_come_from(networks: 
     assert features.recogniser.shape == (128,) and features.image.shape == (POOLED_DIM,)
     assert float(features.recogniser.norm()) == pytest.approx(1, abs=1e-5)
     assert features.face is face
+    assert features.tokens is not None and features.tokens.shape == (49, POOLED_DIM)
+    upright = align_arcface(picture(), face.points, 224)
+    with torch.no_grad():
+        assert torch.allclose(features.tokens, networks[1].tokens(upright[None])[0], atol=1e-3)
     told = {name: features.provenance[name] for name in ("recogniser", "encoder", "channels", "face")}
     assert told == {"recogniser": "sface", "encoder": "efficientnet-lite0", "channels": "rgb", "face": "detected"}
     assert len(features.provenance["recogniser_sha256"]) == 64
@@ -134,7 +138,9 @@ def test_kept_features_come_back_as_they_were_and_no_network_runs_again(
     embedder = IdentityEmbedder(finder, *networks, cache=FeatureCache(tmp_path / "features"))
     first, second = embedder.embed(Photo(picture())), embedder.embed(Photo(picture(), source="a copy.png"))
     assert finder.looks == 1
-    assert torch.equal(first.recogniser, second.recogniser) and torch.equal(first.image, second.image)
+    for one, other in zip(first.vectors, second.vectors, strict=True):
+        assert torch.equal(one, other)
+    assert len(first.vectors) == 3
     assert np.array_equal(first.face.points, second.face.points)
     assert (first.face.box, first.face.score) == (second.face.box, second.face.score)
     assert first.provenance == second.provenance

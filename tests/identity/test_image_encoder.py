@@ -83,6 +83,14 @@ def test_the_pooled_features_have_the_promised_width_and_range(encoder: ImageEnc
     assert float(pooled.min()) >= 0 and float(pooled.max()) <= 6  # a mean of ReLU6
 
 
+def test_the_tokens_are_the_places_whose_mean_is_the_pooled_features(encoder: ImageEncoder) -> None:
+    image = picture(2, 3, INPUT_PX, INPUT_PX)
+    tokens = encoder.tokens(image)
+    assert tokens.shape == (2, 49, POOLED_DIM)
+    assert torch.allclose(tokens.mean(1), encoder.pooled(image), atol=1e-5)
+    assert torch.allclose(tokens[0, 1], encoder.feature_map(image)[0, :, 0, 1])  # row by row
+
+
 def test_a_batch_is_embedded_as_its_items_are(encoder: ImageEncoder) -> None:
     images = picture(2, 3, 64, 64)
     assert torch.allclose(encoder.pooled(images)[1:], encoder.pooled(images[1:]), atol=1e-5)

@@ -11,7 +11,7 @@ from keepface.diffusion.family import Family
 from keepface.diffusion.sampler import SAMPLERS, SamplerSettings
 from keepface.errors import RecipeError, WeightsError
 from keepface.image.files import to_uint8
-from keepface.methods.faceme import FaceMe, denoising_loss
+from keepface.methods.faceme import FaceMe
 from keepface.methods.method import References, TrainBatch
 from keepface.seeds import generator
 from keepface.train.fresh import fresh_family
@@ -189,6 +189,7 @@ def test_a_fresh_controlnet_is_a_copy_of_the_unets_encoder(begun: FaceMe) -> Non
 
 
 TRAINED = {"base": {"unet", "id_encoder", "prompt"}, "stage1": {"controlnet", "id_encoder"}, "stage2": {"controlnet"}}
+TRAINED["joint"] = TRAINED["base"] | TRAINED["stage1"]
 
 
 @pytest.mark.parametrize("phase", TRAINED)
@@ -205,11 +206,11 @@ def test_a_phase_gives_gradients_to_what_the_paper_trains_and_to_nothing_else(be
     everything = (begun.family.unet, begun.family.vae, begun.controlnet, begun.id_encoder)
     others = [parameter for part in everything for parameter in part.parameters() if id(parameter) not in held]
     assert others and all(parameter.grad is None and not parameter.requires_grad for parameter in others)
-    assert begun.family.prompt.tokens.requires_grad == (phase == "base")
+    assert begun.family.prompt.tokens.requires_grad == (phase in ("base", "joint"))
 
 
 def test_an_unknown_phase_is_named_with_the_known_ones(begun: FaceMe) -> None:
-    with pytest.raises(RecipeError, match="phase 'stage3' is unknown; use one of base, stage1, stage2"):
+    with pytest.raises(RecipeError, match="phase 'stage3' is unknown; use one of base, stage1, stage2, joint"):
         begun.trainable("stage3")
 
 
@@ -224,7 +225,37 @@ def test_the_loss_is_the_mean_squared_error_of_noise_or_velocity(begun: FaceMe) 
         assert float(begun.loss(batch, "base")["total"]) == pytest.approx(float(velocity.square().mean()), rel=1e-5)
         family.scheduler.register_to_config(prediction_type="epsilon")
         assert float(begun.loss(batch, "base")["total"]) == pytest.approx(float(batch.eps.square().mean()), rel=1e-5)
-    assert float(denoising_loss(torch.full((1, 1, 2, 2), 3.0), torch.ones(1, 1, 2, 2))) == 4.0
+
+
+def test_the_joint_phase_shows_the_low_picture_to_seven_of_eight_and_the_loss_is_their_common_mean(
+    tiny_method: FaceMe,
+) -> None:
+    seen = []
+    tiny_method.controlnet.register_forward_pre_hook(
+        lambda _, given, named: seen.append(len(given[0])), with_kwargs=True
+    )
+    batch = toy_batch(tiny_method, count=8)
+    joint = float(tiny_method.loss(batch, "joint")["total"])
+    assert seen == [7]
+    led, without = (
+        float(
+            tiny_method.loss(
+                TrainBatch(**{name: part[i] for name, part in vars(batch).items() if part is not None}), phase
+            )["total"]
+        )
+        for i, phase in ((slice(0, 7), "stage1"), (slice(7, 8), "base"))
+    )
+    assert joint == pytest.approx((7 * led + without) / 8, rel=1e-4)
+
+
+def test_a_phase_that_goes_on_has_every_part_of_the_one_before(tiny_method: FaceMe, tmp_path: Path) -> None:
+    tiny_method.family.save_pretrained(tmp_path, torch.float32)
+    tiny_method.save(tmp_path, torch.float32)
+    family = Family.from_pretrained(tmp_path)
+    going_on, afresh = (FaceMe.begin(family, METHOD, seed=5, goes_on=kept) for kept in (True, False))
+    before = tiny_method.controlnet.state_dict()
+    assert all(torch.equal(before[name], tensor) for name, tensor in going_on.controlnet.state_dict().items())
+    assert not all(torch.equal(before[name], tensor) for name, tensor in afresh.controlnet.state_dict().items())
 
 
 # ---- folders ----

@@ -22,7 +22,7 @@ RUN = {"validate_every": 100, "validate_items": 2, "save_every": 100}
 
 
 def recipe(folder: Path, phase: str, optim: dict[str, Any], run: dict[str, Any] | None = None) -> Recipe:
-    tables = {"optim": {"batch": 4, "lr": 1e-3} | optim, "run": RUN | (run or {}), "batch": {"degradation": "light"}}
+    tables = {"optim": {"batch": 4, "lr": 1e-3} | optim, "run": RUN | (run or {}), "batch": {"degradations": ["light"]}}
     task = {"task": "faceme", "phase": phase} if phase else {"task": "autoencoder"}
     return from_dict(Recipe, {**task, "init_from": str(folder), **tables}, "test")
 

@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -5,14 +6,17 @@ import pytest
 import torch
 
 from keepface.config import from_dict
-from keepface.data.prepare import Pack
+from keepface.data.prepare import Pack, prepare
+from keepface.diffusion.family import Family
 from keepface.engine.restorer import Restorer
 from keepface.engine.settings import RestoreSettings
+from keepface.errors import RecipeError
 from keepface.train.loop import Task, train
 from keepface.train.recipe import Recipe
 from keepface.train.run import make_task
 
-from ..toy import low_squares
+from ..methods.ridfr_toy import opened
+from ..toy import SIZE, ColourFeatures, ToyPeople, low_squares
 
 
 @pytest.fixture
@@ -30,8 +34,9 @@ def test_a_batch_is_a_function_of_step_and_seed_alone(start: Any) -> None:
     (task, _), (again, _), (other, _) = start("stage2"), start("stage2"), start("stage2", run={"seed": 1})
     task.batch(0, 3)
     first, second, third = (made.batch(5, 3) for made in (task, again, other))
-    for name, value in vars(first).items():
-        assert torch.equal(value, vars(second)[name]), name
+    assert first.tokens is None  # nobody asked for them
+    for name in vars(first).keys() - {"tokens"}:
+        assert torch.equal(vars(first)[name], vars(second)[name]), name
     assert not torch.equal(first.eps, third.eps) and not torch.equal(first.low, third.low)
     assert first.eps.shape == (3, 4, 4, 4) and int(first.t.max()) < 1000
 
@@ -39,7 +44,7 @@ def test_a_batch_is_a_function_of_step_and_seed_alone(start: Any) -> None:
 def test_identity_is_dropped_for_half_of_the_batches_or_half_of_the_items(start: Any) -> None:
     shares = {}
     for per in ("batch", "sample"):
-        task, _ = start("stage2", batch={"identity_dropout": 0.5, "dropout_per": per, "degradation": "light"})
+        task, _ = start("stage2", batch={"identity_dropout": 0.5, "dropout_per": per, "degradations": ["light"]})
         kept = torch.stack([task.batch(step, 4).has_reference.any(1) for step in range(60)]).float()
         assert float(kept.mean()) == pytest.approx(0.5, abs=0.15)
         shares[per] = kept.mean(1)
@@ -48,7 +53,7 @@ def test_identity_is_dropped_for_half_of_the_batches_or_half_of_the_items(start:
 
 
 def test_all_items_of_a_batch_have_one_to_four_references(start: Any) -> None:
-    task, _ = start("stage1", batch={"degradation": "light"})
+    task, _ = start("stage1", batch={"degradations": ["light"]})
     counts = {tuple(task.batch(step, 2).has_reference.shape) for step in range(30)}
     assert counts == {(2, 1), (2, 2), (2, 3), (2, 4)}
 
@@ -72,3 +77,71 @@ def test_training_writes_a_family_that_a_restorer_loads_with_its_history(start: 
     assert out.shape == (1, 3, 32, 32)
     assert restorer.method.family.card.history == ("faceme stage2: 2 steps of 2, seed 0",)
     assert (tmp_path / "run" / "samples" / "000002.png").is_file()
+
+
+# ---- a method that looks at photos of its references ----
+
+OTHERS = {"min_others": 2, "min_references": 2, "max_references": 2}
+
+
+@pytest.fixture(scope="module")
+def people_of_three(tmp_path_factory: pytest.TempPathFactory) -> Pack:
+    folder: Path = tmp_path_factory.mktemp("three") / "val"
+    return prepare(ToyPeople(3, 3, first=10), folder, SIZE, ColourFeatures())
+
+
+@pytest.fixture
+def start_ridfr(tiny_family_folder: Path, toy_pack: Pack, people_of_three: Pack, tmp_path: Path) -> Any:
+    method = opened(Family.from_pretrained(tiny_family_folder))
+    method.family.save_pretrained(tmp_path / "led")
+    method.save(tmp_path / "led")
+    shutil.copytree(tiny_family_folder / "faceme", tmp_path / "led" / "faceme")
+
+    def make(phase: str, **tables: Any) -> tuple[Task, Recipe]:
+        told = {"task": "ridfr", "phase": phase, "init_from": str(tmp_path / "led"), **tables}
+        made = from_dict(Recipe, told, "test")
+        return make_task(made, toy_pack, people_of_three), made
+
+    return make
+
+
+def test_alignment_draws_two_other_photos_of_each_person_anew_and_always_alike(start_ridfr: Any) -> None:
+    (task, _), (again, _) = (start_ridfr("alignment", batch=OTHERS) for _ in range(2))
+    task.batch(0, 2)
+    batch, twin = task.batch(3, 2), again.batch(3, 2)
+    for name, value in vars(batch).items():
+        assert torch.equal(value, vars(twin)[name]), name
+    assert batch.tokens.shape == (2, 2, 49, 1280) and batch.recogniser.shape == (2, 2, 128)
+    assert torch.allclose(batch.recogniser.norm(dim=2), torch.ones(2, 2), atol=1e-4)
+    assert not torch.allclose(batch.tokens[:, 0], batch.tokens[:, 1], atol=1e-2)
+    assert set(task.losses(batch)) == {"total", "diffusion", "align"}
+
+
+def test_a_recipe_that_draws_other_references_than_its_phase_needs_says_what_to_set(start_ridfr: Any) -> None:
+    for batch, message in (
+        ({}, "phase 'alignment' needs min_references = 2; it is 1"),
+        ({**OTHERS, "min_others": 0}, "phase 'alignment' needs min_others = 2; it is 0"),
+    ):
+        with pytest.raises(RecipeError, match=message):
+            start_ridfr("alignment", batch=batch)
+    with pytest.raises(RecipeError, match="method 'ridfr' takes no losses on pictures"):
+        start_ridfr("content", loss={"identity": 1.0})
+
+
+@pytest.mark.parametrize(("phase", "numbers"), [("content", 3), ("alignment", 4)])
+def test_a_phase_without_identity_is_validated_without_references(start_ridfr: Any, phase: str, numbers: int) -> None:
+    task, _ = start_ridfr(phase, batch=OTHERS)
+    assert (task.batch(0, 2).tokens is None) == (phase == "content")
+    with torch.no_grad():
+        found = task.validate(2)
+    assert len(found.numbers) == numbers and all(value == value for value in found.numbers.values())
+    assert found.grid.shape == (3, 32 * numbers, 32 * 2)
+
+
+def test_a_trained_family_serves_the_methods_that_its_unet_served_before(start_ridfr: Any, tmp_path: Path) -> None:
+    run = {"validate_every": 9, "validate_items": 2}
+    task, made = start_ridfr("alignment", optim={"steps": 1, "batch": 2}, run=run, batch=OTHERS)
+    folder = train(task, made, tmp_path / "run")
+    for method in ("ridfr", "faceme"):
+        restorer = Restorer.from_pretrained(folder, method=method, device="cpu")
+        assert restorer.restore_squares(low_squares(1), [[]], RestoreSettings(steps=2), [0]).shape == (1, 3, 32, 32)

@@ -55,9 +55,12 @@ def test_assignments_reach_any_key(tmp_path: Path) -> None:
 
 
 def test_a_presets_name_becomes_its_ranges() -> None:
-    assert BatchSettings(degradation="heavy").pairs().degradation == PRESETS["heavy"]
-    with pytest.raises(RecipeError, match=r"degradation 'hard' is unknown; use one of light, medium, heavy"):
-        BatchSettings(degradation="hard").pairs()
+    settings = BatchSettings(degradations=("heavy", "full")).pairs()
+    assert settings.degradations == (PRESETS["heavy"], PRESETS["full"])
+    with pytest.raises(RecipeError, match=r"degradation 'hard' is unknown; use some of light, medium, heavy"):
+        BatchSettings(degradations=("full", "hard")).pairs()
+    with pytest.raises(RecipeError, match="degradation '' is unknown"):
+        BatchSettings(degradations=()).pairs()
 
 
 @pytest.mark.parametrize("path", sorted(RECIPES.rglob("*.toml")), ids=lambda path: f"{path.parent.name}/{path.stem}")

@@ -25,7 +25,7 @@ save_every = 2
 validate_every = 100
 validate_items = 2
 [batch]
-degradation = "light"
+degradations = ["light"]
 """
 
 

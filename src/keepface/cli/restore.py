@@ -80,6 +80,7 @@ def restore(
     seed: Annotated[int, typer.Option(help="The same seed makes the same picture.", min=0)] = 0,
     guidance: Annotated[float | None, typer.Option(help="Guidance scale; default: the method's own.")] = None,
     temperature: Annotated[float | None, typer.Option(help="Start noise, 0..1; less invents less.")] = None,
+    fidelity: Annotated[float, typer.Option(help="0 draws faces anew, towards 1 they are hardly changed.")] = 0.0,
     identity: Annotated[float, typer.Option(help="Strength of the references, 0..1.")] = 1.0,
     colour: Annotated[str, typer.Option(help="Colours from the input: wavelet, adain or none.")] = "wavelet",
     aligned: Annotated[bool | None, typer.Option("--aligned/--not-aligned", help="Is INPUT a face square?")] = None,
@@ -101,13 +102,8 @@ def restore(
     from keepface.image.files import Limits
 
     chosen: dict[str, Any] = {"steps": steps, "sampler": sampler, "guidance": guidance, "temperature": temperature}
-    chosen |= {
-        "identity": identity,
-        "colour": colour,
-        "strict": strict,
-        "max_faces": max_faces,
-        "keep_worse": keep_worse,
-    }
+    chosen |= {"fidelity": fidelity, "identity": identity, "colour": colour}
+    chosen |= {"strict": strict, "max_faces": max_faces, "keep_worse": keep_worse}
     settings = from_dict(RestoreSettings, chosen, "restore")
     weights = tuple(ref_weight) if ref_weight else None
     if weights is not None and len(weights) != len(references):

@@ -1,13 +1,14 @@
 """Clean to (low, clean, references): the batches a restorer learns from.
 
 Liu et al., AAAI 2025, "FaceMe: Robust Blind Face Restoration with Personal Identification"  [FaceMe]
+Fang et al. 2025, "Robust ID-specific face restoration via alignment learning"  [RIDFR]
 
 A batch is a pure function of (step, seed), so a run that resumes at step n sees what it would have seen. `plan` draws
 everything that is random and touches no pixel; `batch` carries the plan out.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -30,10 +31,10 @@ SYNTHETIC = "synthetic"  # the source of photos that are references and never ta
 class PairSettings:
     """How targets, their references and their degradation are drawn."""
 
-    degradation: FirstOrderSettings = field(default_factory=FirstOrderSettings)
-    max_references: int = (
-        4  # a batch has 1 to this many, the same count for all its targets [FaceMe, Experimental Setup]
-    )
+    degradations: tuple[FirstOrderSettings, ...] = (FirstOrderSettings(),)  # each target draws one of them
+    min_references: int = 1  # a batch has this many at least
+    max_references: int = 4  # and this many at most, the same for all its targets [FaceMe, Experimental Setup]
+    min_others: int = 0  # > 0: only people with so many other photos are targets, and only they lead them [RIDFR]
     own_in_pool: bool = True  # the clean photo's own features are among the references it may draw [FaceMe]
     identity_dropout: float = 0.0  # share without identity; 0.5 in FaceMe's second stage
     dropout_per: Literal["batch", "sample"] = "batch"  # FaceMe draws it once a batch
@@ -88,6 +89,11 @@ class PairSampler:
             raise DataError(f"{pack.folder}: no photo has {settings.min_native_px} real pixels; nothing to train on")
         self._first = find_copies(people, pack.square, settings.same_photo)
         self._pools = {photo: self._pool(people, photo) for photo in self.targets}
+        self.targets = tuple(photo for photo, pool in self._pools.items() if pool)
+        if not self.targets:
+            raise DataError(
+                f"{pack.folder}: nobody has {settings.min_others + 1} different photos; add photos of the same people"
+            )
         self._flat = {name: values.flatten(0, 1) for name, values in pack.features.items()}  # v*n d
 
     def own_share(self) -> float:
@@ -97,7 +103,7 @@ class PairSampler:
     def plan(self, step: int, size: int, seed: int) -> tuple[Target, ...]:
         """Draw the `size` targets of a step: each epoch is a permutation of all targets, steps run through it."""
         rng = numpy_generator(seed, "pairs", step)
-        count = int(rng.integers(1, self.settings.max_references + 1))
+        count = int(rng.integers(self.settings.min_references, self.settings.max_references + 1))
         is_batch_dropped = rng.random() < self.settings.identity_dropout
         return tuple(
             self._target(photo, count, is_batch_dropped, np.random.default_rng(derive(seed, "pair", step, place)))
@@ -149,13 +155,23 @@ class PairSampler:
             flip=bool(rng.random() < settings.flip),
             references=draw_references(self._pools[photo], count, settings.max_references, rng),
             is_dropped=bool(is_batch_dropped if settings.dropout_per == "batch" else is_dropped),
-            draw=draw_first_order(settings.degradation, rng, self.pack.size),
+            draw=draw_first_order(self._degradation(rng), rng, self.pack.size),
         )
 
+    def _degradation(self, rng: np.random.Generator) -> FirstOrderSettings:
+        among = self.settings.degradations
+        return among[int(rng.integers(len(among)))] if len(among) > 1 else among[0]
+
     def _pool(self, people: dict[str, tuple[int, ...]], photo: int) -> tuple[int, ...]:
-        """List the feature rows that may lead a target; without another photo, changed forms and copies of its own."""
+        """List the feature rows that may lead a target; without another photo, changed forms and copies of its own.
+
+        Where others are asked for, each of them is another photo than the rest; none are listed if they are too few.
+        """
         same = real_references(people, self.pack.identities[photo], photo)
         others = tuple(other for other in same if self._first[other] != self._first[photo])
+        if self.settings.min_others:
+            distinct = tuple({self._first[other]: other for other in others}.values())
+            return distinct if len(distinct) >= self.settings.min_others else ()
         if others:
             return (*others, photo) if self.settings.own_in_pool else others
         changed = tuple(variant * len(self.pack) + photo for variant in range(1, self.forms))

@@ -68,7 +68,7 @@ STEPS = {
 
 @dataclass(frozen=True)
 class FirstOrderSettings:
-    """Ranges of blur, shrink, noise and JPEG; pixels are those of the square that is degraded. [FaceMe, Eq. 6]"""
+    """Ranges of blur, shrink, noise and JPEG, in pixels of the degraded picture or of `of_px`. [FaceMe, Eq. 6]"""
 
     kernel: int = 41  # side of the blur kernel, odd
     blur_sigma: tuple[float, float] = (0.2, 10.0)  # px
@@ -76,6 +76,7 @@ class FirstOrderSettings:
     scale: tuple[float, float] = (1.0, 16.0)  # the side is divided by this
     noise_sigma: tuple[float, float] = (0.0, 15.0)  # 8-bit levels
     jpeg: tuple[int, int] = (30, 100)  # quality; the upper end is reached only when both ends are equal
+    of_px: int = 0  # > 0: as the ranges would look in a picture of this side, seen at the size of the one at hand
     resize_back: bool = True  # False leaves the picture small [RIDFR, Eq. 7]
 
     def __post_init__(self) -> None:
@@ -91,11 +92,14 @@ class FirstOrderSettings:
 
 
 # Eq. 6 whole, and its ranges cut in thirds.  # ours: the paper has one level
+# These count pixels of the square at hand, so that a small family's task is as hard as a large one's; "published" is
+# what Eq. 6 leaves of the paper's 512 px squares, seen at the size at hand: much milder for a small family.
 PRESETS = {
     "light": FirstOrderSettings(blur_sigma=(0.2, 3.5), scale=(1.0, 6.0), noise_sigma=(0.0, 5.0), jpeg=(77, 100)),
     "medium": FirstOrderSettings(blur_sigma=(3.5, 6.7), scale=(6.0, 11.0), noise_sigma=(5.0, 10.0), jpeg=(53, 77)),
     "heavy": FirstOrderSettings(blur_sigma=(6.7, 10.0), scale=(11.0, 16.0), noise_sigma=(10.0, 15.0), jpeg=(30, 53)),
     "full": FirstOrderSettings(),
+    "published": FirstOrderSettings(of_px=512),
 }
 
 
@@ -106,17 +110,22 @@ def draw_first_order(
 
     `size` is the side of the square, or (height, width), in pixels. Every draw takes the same count of random
     numbers, so one setting changed leaves the others' values as they were.
+
+    With `of_px`, in a smaller picture the blur is narrower by the same factor and the shrunk picture has the same count
+    of pixels; where that is more than the picture has, it is not shrunk and the noise is what averaging leaves of it.
     """
     height, width = (size, size) if isinstance(size, int) else size
+    part = min(1.0, min(height, width) / settings.of_px) if settings.of_px else 1.0
     is_round = rng.random() < settings.isotropic
-    sigma_x, sigma_y = rng.uniform(*settings.blur_sigma), rng.uniform(*settings.blur_sigma)
+    sigma_x, sigma_y = (part * rng.uniform(*settings.blur_sigma) for _ in range(2))
     theta = rng.uniform(-math.pi, math.pi)
-    scale = rng.uniform(*settings.scale)
-    sigma, seed = rng.uniform(*settings.noise_sigma), int(rng.integers(2**32))
+    scale = part * rng.uniform(*settings.scale)
+    sigma, seed = rng.uniform(*settings.noise_sigma) * min(1.0, scale), int(rng.integers(2**32))
+    scale = max(1.0, scale)
     quality = int(rng.uniform(*settings.jpeg))
     shape = {"sigma_x": sigma_x, "sigma_y": sigma_x if is_round else sigma_y, "theta": 0.0 if is_round else theta}
     steps = [
-        Step("blur", {"kernel": settings.kernel, **shape}),
+        Step("blur", {"kernel": 2 * round(part * (settings.kernel // 2)) + 1, **shape}),
         Step("resize", {"height": max(1, int(height // scale)), "width": max(1, int(width // scale))}),
         Step("noise", {"sigma": sigma, "seed": seed}),
         Step("jpeg", {"quality": quality}),

@@ -46,17 +46,12 @@ class Named(Protocol):
 
 
 @runtime_checkable
-class SquareRestorer(Recognising, Protocol):
-    """What is asked of a restorer here: it restores aligned squares of its family's size."""
+class Squares(Protocol):
+    """Whoever restores aligned squares of one size."""
 
     @property
     def size(self) -> int:
-        """Return the side of the family's square in pixels."""
-        ...
-
-    @property
-    def method(self) -> Named:
-        """Return the published system it restores by."""
+        """Return the side of the squares in pixels."""
         ...
 
     def restore_squares(
@@ -69,6 +64,16 @@ class SquareRestorer(Recognising, Protocol):
         progress: Progress | None = None,
     ) -> Float[Tensor, "b 3 s s"]:
         """Restore squares, each led by its own references (none for an empty list) and drawn from its own seed."""
+        ...
+
+
+@runtime_checkable
+class SquareRestorer(Recognising, Squares, Protocol):
+    """What is asked of a restorer here: it restores squares by a method, and knows faces and persons."""
+
+    @property
+    def method(self) -> Named:
+        """Return the published system it restores by."""
         ...
 
 

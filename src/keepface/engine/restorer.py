@@ -18,8 +18,8 @@ from keepface.errors import RecipeError
 from keepface.identity.embed import FeatureCache, IdentityEmbedder, IdentityFeatures
 from keepface.identity.recogniser import JUDGE, RECOGNISERS, Recogniser
 from keepface.image.colour import adain_colour_fix, wavelet_colour_fix
-from keepface.methods import METHODS
-from keepface.methods.method import Method, References
+from keepface.methods import DEFAULTS, METHODS
+from keepface.methods.method import Defaults, Method, References
 
 ColourFix = Callable[[Float[Tensor, "b 3 h w"], Float[Tensor, "b 3 h w"]], Float[Tensor, "b 3 h w"]]
 COLOUR_FIXES: dict[str, ColourFix] = {
@@ -98,15 +98,20 @@ class Restorer:
         """
         given = weights if weights is not None else [[1.0] * len(items) for items in references]
         people = [
-            References.stack([(item.recogniser, item.image) for item in items], [w * settings.identity for w in scale])
+            References.stack([item.vectors for item in items], [w * settings.identity for w in scale])
             for items, scale in zip(references, given, strict=True)
         ]
-        card = self.method.family.card
-        guidance = card.guidance if settings.guidance is None else settings.guidance
-        temperature = card.temperature if settings.temperature is None else settings.temperature
-        sampler = SamplerSettings(settings.sampler, settings.steps, temperature=temperature)
+        card, own = self.method.family.card, DEFAULTS.get(self.method.name, Defaults())
+        guidance = _chosen(settings.guidance, own.guidance, card.guidance)
+        temperature = _chosen(settings.temperature, own.temperature, card.temperature)
+        sampler = SamplerSettings(settings.sampler, settings.steps, own.start, temperature, settings.fidelity)
         for step in self.method.restore(low, people, sampler, guidance, seeds):
             if progress:
                 progress(step.index, step.total)
         restored = self.method.family.decode(step.x_t)
         return COLOUR_FIXES[settings.colour](restored, low.float().cpu()).clamp(0, 1)
+
+
+def _chosen(call: float | None, method: float | None, family: float) -> float:
+    """Take the call's value, else the method's own, else the family's."""
+    return next((value for value in (call, method) if value is not None), family)

@@ -15,6 +15,7 @@ class RestoreSettings:
     sampler: Literal["unipc", "ddim", "ddpm"] = "unipc"
     guidance: float | None = None  # classifier-free guidance; None: the method's own
     temperature: float | None = None  # share of the start noise, 0..1; less invents less; None: the family's own
+    fidelity: float = 0.0  # 0 draws the face anew, led by the photo; towards 1 the photo is hardly changed
     identity: float = 1.0  # strength of the references, 0 (as if there were none) to 1
     colour: Literal["wavelet", "adain", "none"] = "wavelet"  # how the low picture's colours are given back
     strict: bool = False  # refuse where a doubtful reference would be left out
@@ -30,6 +31,7 @@ class RestoreSettings:
             "steps": (self.steps, 1, 1000),
             "guidance": (1.0 if self.guidance is None else self.guidance, 0, 100),
             "temperature": (1.0 if self.temperature is None else self.temperature, 0, 1),
+            "fidelity": (self.fidelity, 0, 1),
             "identity": (self.identity, 0, 1),
             "same_person_floor": (0.0 if floor is None else floor, -1, 1),
             "max_faces": (self.max_faces, 1, math.inf),

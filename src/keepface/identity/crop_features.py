@@ -7,9 +7,17 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from keepface.faces.align import ffhq_template, invert, scale_of, similarity, template_face, transform
+from keepface.faces.align import (
+    align_arcface,
+    ffhq_template,
+    invert,
+    scale_of,
+    similarity,
+    template_face,
+    transform,
+)
 from keepface.faces.face import Face
-from keepface.identity.image_encoder import POOLED_DIM, ImageEncoder, crop_box
+from keepface.identity.image_encoder import INPUT_PX, POOLED_DIM, ImageEncoder, crop_box
 from keepface.identity.recogniser import CONDITIONING, RECOGNISERS, Recogniser
 
 SIDE = 512  # of the square that the template is taken for here; any will do
@@ -38,11 +46,26 @@ class CropFeatures:
     ) -> dict[str, Float[Tensor, "b _"]]:
         """Compute the features of crops (RGB, 0..1) of any sides; their five (x, y) points are in pixels of each."""
         faces = [face_of(points) for points in landmarks]
-        boxes = torch.stack([crop_box(square, face.box) for square, face in zip(squares, faces, strict=True)])
+        boxes = [crop_box(square, face.box) for square, face in zip(squares, faces, strict=True)]
+        pooled = self._encoder.pooled(self._placed(boxes))
+        return {"recogniser": self._embeddings(squares, faces), "image": pooled.float().cpu()}
+
+    @torch.no_grad()
+    def tokens(
+        self, squares: Sequence[Float[Tensor, "3 _ _"]], landmarks: Sequence[Float[np.ndarray, "5 2"]]
+    ) -> dict[str, Float[Tensor, "b ..."]]:
+        """Compute recogniser vectors and image tokens of crops; tokens take too much room for packs."""
+        upright = [align_arcface(square, points, INPUT_PX) for square, points in zip(squares, landmarks, strict=True)]
+        found = self._encoder.tokens(self._placed(upright))
+        faces = [face_of(points) for points in landmarks]
+        return {"recogniser": self._embeddings(squares, faces), "tokens": found.float().cpu()}
+
+    def _placed(self, crops: Sequence[Float[Tensor, "3 p p"]]) -> Float[Tensor, "b 3 p p"]:
         device = next(self._encoder.parameters()).device
-        pooled = self._encoder.pooled(boxes.to(device, memory_format=torch.channels_last))
-        embeddings = [self._recogniser.embed(square, face) for square, face in zip(squares, faces, strict=True)]
-        return {"recogniser": torch.stack(embeddings), "image": pooled.float().cpu()}
+        return torch.stack(list(crops)).to(device, memory_format=torch.channels_last)
+
+    def _embeddings(self, squares: Sequence[Float[Tensor, "3 _ _"]], faces: Sequence[Face]) -> Float[Tensor, "b d"]:
+        return torch.stack([self._recogniser.embed(square, face) for square, face in zip(squares, faces, strict=True)])
 
 
 def face_of(points: Float[np.ndarray, "5 2"]) -> Face:

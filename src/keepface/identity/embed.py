@@ -1,4 +1,6 @@
-"""Photos of a person to what the model is told of them: one face, a recogniser's vector, an image network's vector.
+"""Photos of a person to what the model is told of them: one face, a recogniser's vector, an image network's features.
+
+FaceMe takes pooled features of the face's box, RIDFR tokens of the face turned upright; both are made at once.
 
 Features say who somebody is. They stay in memory unless a `FeatureCache` is given.
 """
@@ -20,11 +22,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from keepface.errors import KeepfaceError, ReferencePhotoError, WeightsError
-from keepface.faces.align import template_face
+from keepface.faces.align import align_arcface, template_face
 from keepface.faces.detect import Detector
 from keepface.faces.face import Face, largest
 from keepface.identity.compare import cosine
-from keepface.identity.image_encoder import ImageEncoder, crop_box
+from keepface.identity.image_encoder import INPUT_PX, ImageEncoder, crop_box
 from keepface.identity.recogniser import CONDITIONING, RECOGNISERS, Recogniser, SFace
 from keepface.image.files import Photo
 from keepface.weights.cards import cards
@@ -34,7 +36,7 @@ from keepface.weights.store import read_metadata, read_safetensors
 SAME_PERSON = {"sface": 0.283, "facenet": 0.388}
 SIMILAR_SIZE = 0.6  # ours: a second face at least this wide, in widths of the largest, makes a reference ambiguous
 OFF_TEMPLATE = 0.15  # ours: mean distance of a square's points from the template, in sides, beyond which it is no match
-EXTRACTOR = "1"  # raised when detection, cropping or alignment change, so that older cached features are not found
+EXTRACTOR = "2"  # raised when detection, cropping or alignment change, so that older cached features are not found
 
 
 @runtime_checkable
@@ -54,6 +56,13 @@ class IdentityFeatures:
     image: Float[Tensor, "d2"]  # pooled features of the face's box
     face: Face
     provenance: dict[str, str]  # the networks and their SHA-256, channel order, and whether the face was detected
+    tokens: Float[Tensor, "t c"] | None = None  # of the upright face; None in features that were made without
+
+    @property
+    def vectors(self) -> tuple[Tensor, ...]:
+        """Return what methods are led by: recogniser, image and, where there are any, tokens."""
+        led_by = (self.recogniser, self.image)
+        return led_by if self.tokens is None else (*led_by, self.tokens)
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,11 +168,13 @@ class IdentityEmbedder:
         return features
 
     def _features(self, image: Float[Tensor, "3 h w"], found: SquareFace) -> IdentityFeatures:
-        device = next(self.encoder.parameters()).device
+        face, device = found.face, next(self.encoder.parameters()).device
+        crops = torch.stack([crop_box(image, face.box), align_arcface(image, face.points, INPUT_PX)])
         with torch.no_grad():
-            pooled = self.encoder.pooled(crop_box(image, found.face.box)[None].to(device))[0].float().cpu()
+            boxed, upright = self.encoder.feature_map(crops.to(device)).float().cpu()
         provenance = {**self.settings, "face": "detected" if found.is_detected else "template"}
-        return IdentityFeatures(self.recogniser.embed(image, found.face), pooled, found.face, provenance)
+        tokens = upright.flatten(1).T.contiguous()
+        return IdentityFeatures(self.recogniser.embed(image, face), boxed.mean((1, 2)), face, provenance, tokens)
 
 
 class FeatureCache:
@@ -185,7 +196,8 @@ class FeatureCache:
             tensors, texts = read_safetensors(path), read_metadata(path)
             box = tuple(json.loads(texts["box"]))
             face = Face(box, tensors["points"].numpy(), float(texts["score"]))
-            return IdentityFeatures(tensors["recogniser"], tensors["image"], face, json.loads(texts["provenance"]))
+            provenance = json.loads(texts["provenance"])
+            return IdentityFeatures(tensors["recogniser"], tensors["image"], face, provenance, tensors.get("tokens"))
         except (WeightsError, KeyError, ValueError):
             return None
 
@@ -200,6 +212,8 @@ class FeatureCache:
             "image": features.image.contiguous(),
             "points": torch.from_numpy(np.ascontiguousarray(features.face.points)),
         }
+        if features.tokens is not None:
+            tensors["tokens"] = features.tokens.contiguous()
         texts = {
             "box": json.dumps([float(edge) for edge in features.face.box]),
             "score": repr(float(features.face.score)),

@@ -73,10 +73,18 @@ class ImageEncoder(nn.Module):
 
     def pooled(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 1280"]:
         """Return the pooled features before the classifier, in CLIP's pooled output's place."""
+        return self.feature_map(image).mean((2, 3))
+
+    def tokens(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b t 1280"]:
+        """Return the last feature map as tokens, row by row, in CLIP's inner tokens' place; 224 px give 7 x 7."""
+        return self.feature_map(image).flatten(2).transpose(1, 2)
+
+    def feature_map(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 1280 h2 w2"]:
+        """Return the last feature map, before pooling, stride 32."""
         x = self._stem(image)
         for block in self._blocks:
             x = block(x)
-        return functional.relu6(self._bn1(self._conv_head(x))).mean((2, 3))
+        return functional.relu6(self._bn1(self._conv_head(x)))
 
     def _stem(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 32 h2 w2"]:
         x = (image * 255 - 127) / 128

@@ -8,6 +8,7 @@ Left open by the paper, chosen by us: docs/papers/faceme.md
 """
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +24,7 @@ from keepface.config import from_dict, to_dict
 from keepface.diffusion.attention import log_weights, use_weighted_attention
 from keepface.diffusion.family import Family, load_network, save_network
 from keepface.diffusion.guidance import guide
+from keepface.diffusion.objective import PictureLoss, denoising_loss, noised, predicted_clean
 from keepface.diffusion.prompt import Prompt
 from keepface.diffusion.sampler import Predict, SamplerSettings, Step, make_scheduler, sample, start_latent
 from keepface.errors import RecipeError, WeightsError
@@ -31,6 +33,7 @@ from keepface.seeds import derive, generator
 from keepface.weights.store import load_strictly, read_metadata, read_safetensors, write_safetensors
 
 ENCODER = "id_encoder.safetensors"
+CONTROLLED = 0.875  # share of a batch that the joint phase shows the low picture; from the rest the prior is learned
 
 
 @dataclass(frozen=True)
@@ -165,16 +168,18 @@ class FaceMe:
     def __init__(self, family: Family, controlnet: ControlNetModel, id_encoder: IDEncoder) -> None:
         self.family, self.controlnet, self.id_encoder = family, controlnet, id_encoder
         self.has_trained_control = False
-        nn.Module.to(self.controlnet, family.device, family.dtype)
-        self.id_encoder.to(family.device, family.dtype)
+        self.picture_loss: PictureLoss | None = None
+        nn.ModuleList([self.controlnet, self.id_encoder]).to(family.device, family.dtype)
         use_weighted_attention(self.controlnet)
 
     @classmethod
-    def begin(cls, family: Family, settings: FaceMeSettings, seed: int) -> "FaceMe":
+    def begin(cls, family: Family, settings: FaceMeSettings, seed: int, goes_on: bool = False) -> "FaceMe":
         """Begin a training phase: a ControlNet copied afresh from the UNet, whose residuals are zero.
 
-        The identity encoder is the family's own if an earlier phase left one, else a new one of `settings`.
+        The identity encoder is the family's own if there is one, as is the ControlNet of a phase that goes on.
         """
+        if goes_on:
+            return cls.load(family)
         trained = family.folder and family.folder / cls.name / ENCODER
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive(seed, "faceme"))
@@ -221,7 +226,6 @@ class FaceMe:
         """Restore aligned squares (RGB, 0..1), each led by its own references. [FaceMe, Inference strategy]
 
         Guidance moves the prediction from c_text to c_id: 0 ignores the references, 1 follows them, 5 is published.
-        Guidance 0 or 1 needs half the work; so does a batch without any references.
         """
         family = self.family
         generators = [generator(seed, "restore") for seed in seeds]
@@ -229,7 +233,7 @@ class FaceMe:
         x_T = start_latent(scheduler, family.encode(low), settings, generators)
         control = low.to(x_T) * 2 - 1  # [-1, 1], as the published ControlNet wants it
         predict = self._bind(scheduler, references, guidance, control)
-        yield from sample(predict, scheduler, x_T, generators)
+        yield from sample(predict, scheduler, x_T, generators, settings.fidelity)
 
     @torch.no_grad()
     def synthesise(
@@ -255,16 +259,14 @@ class FaceMe:
         groups = [given] if guidance == 1.0 else [plain, given]
         if guidance == 0.0 or given == plain:
             groups = [plain]
-        copies = len(groups)
         c, bias = self._prompts([item for group in groups for item in group])
         detail = torch.full((len(c),), float(self.family.size), device=self.family.device)
-        added = self.family.added_conditions(detail)
-        control_of_each = None if control is None else control.repeat(copies, 1, 1, 1)
+        control_of_each = None if control is None else control.repeat(len(groups), 1, 1, 1)
 
         def predict(x_t: Tensor, t: Tensor) -> Tensor:
-            x = scheduler.scale_model_input(x_t, t).repeat(copies, 1, 1, 1)
-            prediction = self._predict(x, t.expand(len(x)), c, bias, control_of_each, added)
-            return prediction if copies == 1 else identity_guidance(prediction, guidance)
+            x = scheduler.scale_model_input(x_t, t).repeat(len(groups), 1, 1, 1)
+            prediction = self._predict(x, t.expand(len(x)), c, bias, control_of_each, detail)
+            return prediction if len(groups) == 1 else identity_guidance(prediction, guidance)
 
         return predict
 
@@ -278,27 +280,25 @@ class FaceMe:
                 continue
             tokens = combine(list(self.id_encoder(item.image.to(prompt.tokens), item.recogniser.to(prompt.tokens))))
             built.append(identity_prompt(prompt.tokens, prompt.face_index, tokens, item.weights))
-        length = max(len(tokens) for tokens, _ in built)
-        c = torch.stack([functional.pad(tokens, (0, 0, 0, length - len(tokens))) for tokens, _ in built])
-        weights = torch.stack([functional.pad(part, (0, length - len(part))) for _, part in built])
+        c = nn.utils.rnn.pad_sequence([tokens for tokens, _ in built], batch_first=True)
+        weights = nn.utils.rnn.pad_sequence([part for _, part in built], batch_first=True)
         return c, log_weights(weights)
 
     def _predict(
-        self, x_t: Tensor, t: Tensor, c: Tensor, bias: Tensor, control: Tensor | None, added: dict[str, Tensor]
+        self, x_t: Tensor, t: Tensor, c: Tensor, bias: Tensor, control: Tensor | None, detail_px: Tensor
     ) -> Tensor:
         """Predict eps (or v) with the ControlNet's residuals; both networks see the same prompt and conditions."""
         shared = {
             "encoder_hidden_states": c,
-            "added_cond_kwargs": added,
+            "added_cond_kwargs": self.family.added_conditions(detail_px),
             "cross_attention_kwargs": {"token_bias": bias},
             "return_dict": False,
         }
-        down, middle = None, None
+        residuals = {}
         if control is not None:
             down, middle = self.controlnet(x_t, t, controlnet_cond=control, **shared)
-        return self.family.unet(
-            x_t, t, down_block_additional_residuals=down, mid_block_additional_residual=middle, **shared
-        )[0]
+            residuals = {"down_block_additional_residuals": down, "mid_block_additional_residual": middle}
+        return self.family.unet(x_t, t, **residuals, **shared)[0]
 
     # -- training --
 
@@ -308,6 +308,7 @@ class FaceMe:
         base: UNet, prompt and identity encoder, no ControlNet; the paper's base knew identity tokens from PhotoMaker.
         stage1: ControlNet and identity encoder together; of these the encoder is kept.
         stage2: the ControlNet alone, the encoder frozen.
+        joint: everything, for families that no published prior stands behind.  # ours
         """
         prompt = nn.ParameterDict()
         parts: dict[str, dict[str, nn.Module]] = {
@@ -315,9 +316,10 @@ class FaceMe:
             "stage1": {"controlnet": self.controlnet, "id_encoder": self.id_encoder},
             "stage2": {"controlnet": self.controlnet},
         }
+        parts["joint"] = parts["base"] | parts["stage1"]
         if phase not in parts:
             raise RecipeError(f"faceme: phase {phase!r} is unknown; use one of {', '.join(parts)}")
-        if phase == "base":
+        if phase in ("base", "joint"):
             held = self.family.prompt
             prompt.update({"tokens": nn.Parameter(held.tokens), "pooled": nn.Parameter(held.pooled)})
             self.family.prompt = Prompt(prompt["tokens"], prompt["pooled"], held.face_index)
@@ -328,30 +330,27 @@ class FaceMe:
 
     def loss(self, batch: TrainBatch, phase: str) -> dict[str, Tensor]:
         """Return the denoising loss of one batch. [FaceMe, Eq. 4]"""
-        family, scheduler = self.family, self.family.scheduler
-        with torch.no_grad():
-            x_0 = family.encode(batch.clean)
-        eps, t = batch.eps.to(x_0), batch.t.to(x_0.device)
-        x_t = scheduler.add_noise(x_0, eps, t)
-        is_velocity = scheduler.config.prediction_type == "v_prediction"
-        target = scheduler.get_velocity(x_0, eps, t) if is_velocity else eps
-        tokens = self.id_encoder(batch.image.to(x_0), batch.recogniser.to(x_0))
-        used = batch.has_reference.to(x_0.device)
-        c, bias = batch_prompts(family.prompt.tokens, family.prompt.face_index, tokens, used)
-        control = None if phase == "base" else batch.low.to(x_0) * 2 - 1
-        prediction = self._predict(x_t, t, c, bias, control, family.added_conditions(batch.detail_px.to(x_0)))
-        return {"total": denoising_loss(prediction, target)}
+        family, prompt = self.family, self.family.prompt
+        x_t, target = noised(family, batch.clean.to(family.device, family.dtype), batch.eps, batch.t)
+        t = batch.t.to(x_t.device)
+        tokens = self.id_encoder(batch.image.to(x_t), batch.recogniser.to(x_t))
+        c, bias = batch_prompts(prompt.tokens, prompt.face_index, tokens, batch.has_reference.to(t.device))
+        control, detail_px = batch.low.to(x_t) * 2 - 1, batch.detail_px.to(x_t)
+        led = {"base": 0, "joint": math.ceil(CONTROLLED * len(x_t))}.get(phase, len(x_t))  # so many see the low picture
+        shown = [(slice(0, led), control[:led]), (slice(led, None), None)]
+        parts = [self._predict(x_t[i], t[i], c[i], bias[i], low, detail_px[i]) for i, low in shown if len(x_t[i])]
+        prediction = torch.cat(parts)
+        denoising = denoising_loss(prediction, target)
+        if self.picture_loss is None:
+            return {"total": denoising}
+        further = self.picture_loss(predicted_clean(family, x_t, prediction.float(), t), batch)
+        return {"total": denoising + further, "denoising": denoising, "picture": further}
 
 
 def identity_guidance(prediction: Float[Tensor, "b2 c h w"], guidance: float) -> Float[Tensor, "b c h w"]:
     """Guide from c_text (first half) to c_id (second half), the low picture present in both. [FaceMe, Eq. 5]"""
     without, given = prediction.chunk(2)
     return guide(without, given, guidance)
-
-
-def denoising_loss(prediction: Float[Tensor, "b c h w"], target: Float[Tensor, "b c h w"]) -> Float[Tensor, ""]:
-    """Return the mean squared error of the prediction, over everything. [FaceMe, Eq. 4]"""
-    return functional.mse_loss(prediction.float(), target.float())
 
 
 def batch_prompts(

@@ -10,7 +10,27 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from keepface.diffusion.family import Family
-from keepface.diffusion.sampler import SamplerSettings, Step
+from keepface.diffusion.sampler import SamplerSettings, StartName, Step
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """How a method samples where a call leaves it open; `None` takes what the family's card says."""
+
+    start: StartName = "low"
+    guidance: float | None = None
+    temperature: float | None = None
+
+
+@dataclass(frozen=True)
+class Phase:
+    """What one training phase of a method asks of its batches, and what of it can be shown."""
+
+    has_low: bool = True  # it restores; False: it draws new faces, without a low picture
+    has_identity: bool = True  # references lead it
+    has_tokens: bool = False  # references come as photos, of which image tokens are made; packs keep pooled features
+    references: int = 0  # each target has exactly so many, different photos of its person and not itself; 0: any
+    min_others: int = 0  # targets are people with at least so many other photos
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,24 +40,26 @@ class References:
     recogniser: Float[Tensor, "r d1"]
     image: Float[Tensor, "r d2"]
     weights: Float[Tensor, "r"]
+    tokens: Float[Tensor, "r t c"] | None = None  # of the image network, for methods that look at more than `image`
 
     @classmethod
     def stack(
-        cls, features: Sequence[tuple[Tensor, Tensor]], weights: Sequence[float] | None = None
+        cls, features: Sequence[tuple[Tensor, ...]], weights: Sequence[float] | None = None
     ) -> "References | None":
-        """Stack (recogniser, image) features of the references; `None` when there is none."""
+        """Stack (recogniser, image) or (recogniser, image, tokens) of the references; `None` when there is none."""
         if not features:
             return None
         scale = torch.tensor(weights if weights is not None else [1.0] * len(features), dtype=torch.float32)
-        first, second = (torch.stack(list(part)) for part in zip(*features, strict=True))
-        return cls(first, second, scale)
+        first, second, *tokens = (torch.stack(list(part)) for part in zip(*features, strict=True))
+        return cls(first, second, scale, *tokens)
 
     def used(self) -> "References | None":
         """Return the references whose weight is above 0; `None` when there is none."""
         is_used = self.weights > 0
         if not bool(is_used.any()):
             return None
-        return References(self.recogniser[is_used], self.image[is_used], self.weights[is_used])
+        tokens = None if self.tokens is None else self.tokens[is_used]
+        return References(self.recogniser[is_used], self.image[is_used], self.weights[is_used], tokens)
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +77,7 @@ class TrainBatch:
     detail_px: Float[Tensor, "b"]
     eps: Float[Tensor, "b c h w"]
     t: Tensor  # "b", int64, 0..T-1
+    tokens: Float[Tensor, "b r n c2"] | None = None  # image tokens of the references, where the phase asks for them
 
 
 @runtime_checkable

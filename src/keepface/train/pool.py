@@ -62,16 +62,21 @@ def load_generator(name: str, family: Family, settings: SynthesisSettings) -> Ge
     """Load a method as far as the settings need it: from noise alone, a family that has no ControlNet yet will do.
 
     Raises:
-        RecipeError: the method is unknown.
+        RecipeError: the method is unknown, or draws no faces from noise alone.
         WeightsError: the family was not trained for it, or not as far as this.
     """
     if name not in METHODS:
         raise RecipeError(f"method {name!r} is unknown; use one of {', '.join(METHODS)}")
+    drawing = [known for known, method in METHODS.items() if hasattr(method, "synthesise")]
+    if name not in drawing:
+        raise RecipeError(f"method {name!r} draws no new faces; use one of {', '.join(drawing)}")
     if family.folder is None or not (family.folder / name).is_dir():
         raise WeightsError(f"family {family.card.name!r} has no {name} weights; train them: keepface train")
     if settings.pose_strength == 0:
-        return METHODS[name].begin(family, SETTINGS[name](), seed=0)
+        fresh: Generative = METHODS[name].begin(family, SETTINGS[name](), seed=0)
+        return fresh
     try:
-        return METHODS[name].load(family)
+        loaded: Generative = METHODS[name].load(family)
+        return loaded
     except WeightsError as error:
         raise WeightsError(f"{error}; poses need the family's ControlNet, do without: --pose-strength 0") from None

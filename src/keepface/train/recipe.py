@@ -21,7 +21,14 @@ LIMITS: dict[str, dict[str, tuple[float, float]]] = {
         "ema": (0, 1),
     },
     "run": {"save_every": (1, math.inf), "validate_every": (1, math.inf), "validate_items": (1, math.inf)},
-    "batch": {"max_references": (1, math.inf), "identity_dropout": (0, 1), "flip": (0, 1), "shift_px": (0, math.inf)},
+    "batch": {
+        "min_references": (1, math.inf),
+        "max_references": (1, math.inf),
+        "min_others": (0, math.inf),
+        "identity_dropout": (0, 1),
+        "flip": (0, 1),
+        "shift_px": (0, math.inf),
+    },
 }
 
 
@@ -53,22 +60,32 @@ class RunSettings:
 
 @dataclass(frozen=True)
 class BatchSettings:
-    """How faces and references are drawn: `PairSettings` with the degradation named by its preset."""
+    """How faces and references are drawn: `PairSettings` with the degradations named by their presets."""
 
-    degradation: str = "full"  # preset of degrade/chains.py
+    degradations: tuple[str, ...] = ("full",)  # presets of degrade/chains.py, each drawn as often
+    min_references: int = 1
     max_references: int = 4
+    min_others: int = 0  # > 0: only people with so many other photos, led by those alone
     own_in_pool: bool = True
     identity_dropout: float = 0.0  # 0.5 in stage II  [FaceMe, Training strategy]
     dropout_per: Literal["batch", "sample"] = "batch"
     flip: float = 0.5
     shift_px: int = 3
+    reference_px: tuple[float, float] = (64.0, 512.0)  # of reference photos, in 512ths of the face's square
+    #   [RIDFR, Sec. 4.1]; where packs' features lead, not used
 
     def pairs(self) -> PairSettings:
         """Return the settings that `PairSampler` reads."""
-        if self.degradation not in PRESETS:
-            raise RecipeError(f"[batch]: degradation {self.degradation!r} is unknown; use one of {', '.join(PRESETS)}")
-        values = {name: value for name, value in vars(self).items() if name != "degradation"}
-        return PairSettings(degradation=PRESETS[self.degradation], **values)
+        for name in self.degradations or ("",):
+            if name not in PRESETS:
+                raise RecipeError(f"[batch]: degradation {name!r} is unknown; use some of {', '.join(PRESETS)}")
+        if self.min_references > self.max_references:
+            raise RecipeError(
+                f"[batch]: min_references is {self.min_references}; max_references, {self.max_references}, is less"
+            )
+        taken_apart = ("degradations", "reference_px")
+        values = {name: value for name, value in vars(self).items() if name not in taken_apart}
+        return PairSettings(degradations=tuple(PRESETS[name] for name in self.degradations), **values)
 
 
 @dataclass(frozen=True)
@@ -78,6 +95,7 @@ class Recipe:
     task: str  # "autoencoder" or a method's name
     phase: str = ""  # a method's training phase
     init_from: str = ""  # family to start from: bundled name, folder or hub id; empty starts from nothing
+    goes_on: bool = False  # a method's phase takes every part that family has; else what the paper begins afresh is so
     optim: OptimSettings = OptimSettings()
     run: RunSettings = RunSettings()
     batch: BatchSettings = BatchSettings()

@@ -74,7 +74,8 @@ def make_task(recipe: Recipe, train_pack: Pack, val_pack: Pack, device: torch.de
     if not train_pack.features or not val_pack.features:
         raise DataError(f"{train_pack.folder}: has no identity features; prepare it again without --no-features")
     settings = from_dict(SETTINGS[recipe.task], recipe.method, "[method]")
-    return MethodTask(METHODS[recipe.task].begin(family, settings, recipe.run.seed), train_pack, val_pack, recipe)
+    method = METHODS[recipe.task].begin(family, settings, recipe.run.seed, recipe.goes_on)
+    return MethodTask(method, train_pack, val_pack, recipe)
 
 
 def _keep_recipe(recipe: Recipe, run: Path) -> None:
