@@ -1,12 +1,13 @@
 """Drawn people and a restorer that gives back what it is given, so that every number of a suite is known beforehand."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from keepface.data.shards import LeftOut
 from keepface.diffusion.family import FamilyCard
 from keepface.diffusion.latents import LatentScale
 from keepface.engine.settings import RestoreSettings
@@ -24,6 +25,7 @@ class DrawnPhotos:
     def __init__(self, counts: dict[str, int]) -> None:
         self.identities: Sequence[str] = [name for name, count in counts.items() for _ in range(count)]
         self.native_px: Sequence[float] = [100.0] * len(self.identities)
+        self.left_out: Sequence[LeftOut] = ()
 
     def square(self, index: int, size: int) -> Float[Tensor, "3 s s"]:
         coarse = torch.rand(3, 6, 6, generator=generator(index, "drawn"))
@@ -35,6 +37,8 @@ class PlainFamily:
     """An autoencoder that keeps everything."""
 
     card: FamilyCard = field(default_factory=lambda: FamilyCard("drawn", SIZE, LatentScale(mean=(0.0,), std=(1.0,))))
+
+    device: torch.device = torch.device("cpu")
 
     def encode(self, image: Float[Tensor, "b 3 s s"]) -> Float[Tensor, "b 3 s s"]:
         return image * 2 - 1
@@ -73,6 +77,8 @@ class PlainRestorer:
         references: Sequence[Sequence[IdentityFeatures]],
         settings: RestoreSettings,
         seeds: Sequence[int],
+        weights: Sequence[Sequence[float]] | None = None,
+        progress: Callable[[int, int], None] | None = None,
     ) -> Float[Tensor, "b 3 s s"]:
         self.calls.append((len(low), tuple(len(own) for own in references), tuple(seeds)))
         return low

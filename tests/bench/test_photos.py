@@ -8,10 +8,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from keepface.bench.photos import PackPhotos, ShardPhotos, open_photos
+from keepface.bench.photos import FolderPhotos, PackPhotos, ShardPhotos, open_photos
 from keepface.data.prepare import prepare
 from keepface.data.shards import Row, read_shards
 from keepface.errors import DataError
+from keepface.faces.align import template_face
+from keepface.faces.face import Face
 from keepface.image.files import Photo, write_photo
 from keepface.image.size import resize
 from keepface.seeds import generator
@@ -65,5 +67,27 @@ def test_a_square_is_the_middle_of_the_crop() -> None:
 
 
 def test_a_folder_that_is_neither_says_how_to_make_a_pack(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="neither a prepared pack .* nor shards .*keepface data prepare"):
+    with pytest.raises(DataError, match="neither a prepared pack .* shards .* nor people .*keepface data prepare"):
         open_photos(tmp_path)
+
+
+class TemplateFinder:
+    """A detector that finds an aligned face in every large picture, and none in a small one."""
+
+    def detect(self, image: Float[Tensor, "3 h w"]) -> list[Face]:
+        return [template_face(image.shape[-1])] if image.shape[-1] >= 100 else []
+
+
+def test_folders_of_people_are_read_as_they_lie_and_what_can_not_be_used_is_named(tmp_path: Path) -> None:
+    for name, side in (("ann/1.png", 160), ("ann/2.png", 128), ("bob/1.png", 48)):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        write_photo(Photo(pixels=drawn(side, side)), path)
+    (tmp_path / "bob" / "notes.txt").write_text("no picture")
+    photos = FolderPhotos(tmp_path, TemplateFinder())
+    assert photos.identities == ["ann", "ann"]
+    assert photos.native_px == pytest.approx([1.2 * 160, 1.2 * 128])
+    assert [item.origin for item in photos.left_out] == ["bob/1.png", "bob/notes.txt"]
+    assert "no face was found" in photos.left_out[0].reason
+    square = photos.square(1, 128)  # an aligned square of that size already
+    assert float((square - drawn(128, 128)).abs().mean()) < 0.01

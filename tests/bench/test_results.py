@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keepface.bench.results import Journal, Result, keep_settings
+from keepface.bench.results import Journal, Result, keep_cards, keep_settings
 from keepface.errors import DataError
 
 
 def result(person: str = "ann", value: float = 1.5, note: str = "") -> Result:
-    return Result("light", "input", person, 3, (1, 2), 7, 0.25, ("psnr",), note, {} if note else {"psnr": value})
+    return Result("light", "input", person, 3, (1, 2), 7, 0.25, ("psnr",), note, {} if note else {"psnr": value}, 12.5)
 
 
 def test_what_is_appended_is_read_back(tmp_path: Path) -> None:
@@ -53,3 +53,23 @@ def test_a_folder_keeps_one_set_of_settings(tmp_path: Path) -> None:
     keep_settings(tmp_path, {"seed": 0, "sizes": [1, 2]})
     with pytest.raises(DataError, match="were measured with seed = 0, this run has 1; give another folder with -o"):
         keep_settings(tmp_path, {"seed": 1, "sizes": [1, 2]})
+
+
+def test_a_result_that_was_tried_again_counts_once_and_only_the_last_time(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, ("psnr",))
+    journal.append([result("ann", note="failed: out of memory"), result("bob")])
+    journal.append([result("ann")])
+    assert journal.read() == [result("ann"), result("bob")]
+    assert [item.is_final for item in (result(note="failed: no"), result(note="too few photos"), result())] == [
+        False,
+        True,
+        True,
+    ]
+
+
+def test_systems_may_join_a_folder_but_not_change_in_it(tmp_path: Path) -> None:
+    keep_cards(tmp_path, {"FaceMe": {"name": "compact"}})
+    keep_cards(tmp_path, {"RIDFR": {"name": "compact"}})
+    keep_cards(tmp_path, {"FaceMe": {"name": "compact"}})
+    with pytest.raises(DataError, match="of 'RIDFR' were made by other networks"):
+        keep_cards(tmp_path, {"RIDFR": {"name": "other"}})

@@ -8,7 +8,8 @@ import torch
 
 from keepface.bench.results import Journal
 from keepface.bench.run import Outcome, measure
-from keepface.bench.suite import SUITES, BenchSettings
+from keepface.bench.settings import BenchSettings
+from keepface.bench.suite import SUITES
 from keepface.errors import DataError
 from keepface.image.files import read_photo
 
@@ -24,7 +25,7 @@ NOT_MEASURED = 2 * 3  # bob has no second, third or fourth reference, under each
 
 def run(out: Path, settings: BenchSettings = SETTINGS) -> tuple[Outcome, PlainRestorer]:
     restorer = PlainRestorer()
-    return measure(SUITE, DrawnPhotos(COUNTS), out, settings, restorer), restorer
+    return measure(SUITE, DrawnPhotos(COUNTS), out, settings, lambda _: restorer), restorer
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +88,7 @@ def test_a_stopped_run_ends_with_the_values_of_one_that_was_not(finished: Path, 
             raise StopError
 
     with pytest.raises(StopError):
-        measure(SUITE, DrawnPhotos(COUNTS), tmp_path, SETTINGS, PlainRestorer(), stop)
+        measure(SUITE, DrawnPhotos(COUNTS), tmp_path, SETTINGS, lambda _: PlainRestorer(), stop)
     outcome, _ = run(tmp_path)
     assert 0 < outcome.kept < PICTURES
     assert outcome.kept + outcome.measured == PICTURES
@@ -112,9 +113,8 @@ def test_results_of_another_seed_are_not_mixed_in(finished: Path) -> None:
 
 def test_progress_ends_at_the_total(tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
-    measure(
-        SUITE, DrawnPhotos(COUNTS), tmp_path, SETTINGS, PlainRestorer(), lambda done, total: seen.append((done, total))
-    )
+    photos, restorer = DrawnPhotos(COUNTS), PlainRestorer()
+    measure(SUITE, photos, tmp_path, SETTINGS, lambda _: restorer, lambda done, total: seen.append((done, total)))
     assert seen[-1] == (PICTURES, PICTURES)
     assert [done for done, _ in seen] == sorted(done for done, _ in seen)
 

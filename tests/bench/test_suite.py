@@ -1,13 +1,20 @@
 """The plan of a suite: who is restored, led by which photos."""
 
+import numpy as np
 import pytest
 
-from keepface.bench.suite import COMPARISONS, ROWS, SUITES, BenchSettings, Row, find_suite, leaders, plan
+from keepface.bench.plan import leaders, plan, pose_and_mouth
+from keepface.bench.suite import ALIKE, SUITES, UNALIKE, Row, find_suite
 from keepface.degrade.chains import PRESETS
 from keepface.errors import DataError, RecipeError
+from keepface.faces.align import ffhq_template
 
 PEOPLE = ["ann"] * 6 + ["bob"] * 2 + ["cid"] * 1 + ["dan"] * 4
 NATIVE = [100.0, 300.0, 300.0, 90.0, 80.0, 70.0, 50.0, 60.0, 999.0, 1.0, 2.0, 3.0, 4.0]
+
+
+def nowhere(index: int) -> np.ndarray:
+    raise AssertionError("points are asked only where pose and mouth choose")
 
 
 def test_only_people_with_two_photos_are_measured_in_the_order_of_their_names() -> None:
@@ -17,6 +24,7 @@ def test_only_people_with_two_photos_are_measured_in_the_order_of_their_names() 
 def test_the_target_is_the_photo_with_most_detail_and_is_never_its_own_reference() -> None:
     targets = plan(PEOPLE, NATIVE)
     assert [target.photo for target in targets] == [1, 7, 12]
+    assert [target.others for target in targets] == [(0, 2, 3, 4, 5), (6,), (9, 10, 11)]
     assert [target.references for target in targets] == [(0, 2, 3, 4), (6,), (9, 10, 11)]
 
 
@@ -43,33 +51,77 @@ def test_when_nobody_has_two_photos_there_is_nothing_to_measure() -> None:
         plan(["a", "b"], [1.0, 1.0])
 
 
+def test_a_suite_that_needs_more_photos_takes_only_those_who_have_them() -> None:
+    assert [target.person for target in plan(PEOPLE, NATIVE, others=3)] == ["ann", "dan"]
+    with pytest.raises(DataError, match="nobody among 13 photos has 7, as this suite needs"):
+        plan(PEOPLE, NATIVE, others=6)
+
+
 def test_a_row_that_needs_more_photos_than_there_are_says_so() -> None:
     bob = plan(PEOPLE, NATIVE)[1]
-    assert leaders(Row("one", "", references=1), bob) == (6,)
+    assert leaders(Row("one", "", references=1), bob, nowhere) == (6,)
     with pytest.raises(DataError, match="the person has fewer than 4 other photos"):
-        leaders(Row("four", "", references=4), bob)
+        leaders(Row("four", "", references=4), bob, nowhere)
     lonely = plan(["a", "a", "b", "b"], [1.0] * 4)[0]
     with pytest.raises(DataError, match="nobody else has 4 photos"):
-        leaders(Row("wrong", "", references=4, whose="stranger"), lonely)
+        leaders(Row("wrong", "", references=4, whose="stranger"), lonely, nowhere)
 
 
 def test_rows_without_references_are_led_by_nobody() -> None:
-    for row in ROWS[:3]:
-        assert leaders(row, plan(PEOPLE, NATIVE)[0]) == ()
+    for suite in SUITES.values():
+        for row in suite.rows:
+            if row.references == 0:
+                assert leaders(row, plan(PEOPLE, NATIVE)[0], nowhere) == ()
+
+
+def test_the_rows_of_a_reference_alone_take_each_a_different_photo() -> None:
+    ann = plan(PEOPLE, NATIVE)[0]
+    suite = SUITES["alignment"]
+    alone = [leaders(row, ann, nowhere) for row in suite.rows if row.name in suite.varied]
+    assert alone == [(0,), (2,), (3,), (4,)]
+
+
+def test_pose_and_mouth_do_not_change_when_the_face_is_turned_shifted_and_enlarged() -> None:
+    points = ffhq_template(512)
+    turn = np.array([[np.cos(0.4), -np.sin(0.4)], [np.sin(0.4), np.cos(0.4)]])
+    assert pose_and_mouth(3 * points @ turn.T + 7) == pytest.approx(pose_and_mouth(points))
+
+
+def test_pose_and_mouth_tell_a_turned_head_from_a_wider_mouth() -> None:
+    points = ffhq_template(512)
+    eyes = float(np.hypot(*(points[1] - points[0])))
+    turned, smiling = points.copy(), points.copy()
+    turned[2, 0] += 0.2 * eyes
+    smiling[3, 0] -= 0.1 * eyes
+    smiling[4, 0] += 0.1 * eyes
+    assert pose_and_mouth(turned) - pose_and_mouth(points) == pytest.approx([0.2, 0, 0, 0], abs=1e-3)
+    assert pose_and_mouth(smiling) - pose_and_mouth(points) == pytest.approx([0, 0, 0, 0.2], abs=1e-3)
+
+
+def test_the_photo_most_and_least_alike_are_found_among_all_others_of_the_person() -> None:
+    ann = plan(PEOPLE, NATIVE)[0]
+
+    def widths(index: int) -> np.ndarray:
+        points = ffhq_template(512).copy()
+        points[4, 0] += {0: 30, 1: 0, 2: 12, 3: 50, 4: 5, 5: 80}[index]
+        return points
+
+    assert leaders(ALIKE, ann, widths) == (4,)
+    assert leaders(UNALIKE, ann, widths) == (5,)
+    with pytest.raises(DataError, match="fewer than 2 other photos to choose from"):
+        leaders(ALIKE, plan(PEOPLE, NATIVE)[1], widths)
 
 
 def test_every_suite_compares_rows_that_it_has_under_presets_that_exist() -> None:
-    for suite in SUITES.values():
+    for name, suite in SUITES.items():
         names = {row.name for row in suite.rows}
+        assert suite.name == name
         assert len(names) == len(suite.rows)
-        assert {name for pair in COMPARISONS for name in pair} <= names
+        assert {name for pair in suite.comparisons for name in pair} <= names
+        assert set(suite.contrasts) | set(suite.varied) <= names
         assert set(suite.presets) <= PRESETS.keys()
 
 
-def test_an_unknown_suite_or_metric_names_the_known_ones() -> None:
-    with pytest.raises(RecipeError, match="unknown suite 'huge'; known suites: compact"):
+def test_an_unknown_suite_names_the_known_ones() -> None:
+    with pytest.raises(RecipeError, match="unknown suite 'huge'; known suites: compact, references, alignment"):
         find_suite("huge")
-    with pytest.raises(RecipeError, match="unknown metric 'lpips'; known metrics: psnr"):
-        BenchSettings(metrics=("lpips",))
-    with pytest.raises(RecipeError, match="limit is 0; it must be 1 or more"):
-        BenchSettings(limit=0)

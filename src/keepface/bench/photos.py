@@ -1,4 +1,4 @@
-"""The photos that a suite measures on: a prepared pack or a folder of shards, as aligned squares of one size."""
+"""The photos that a suite measures on, as aligned squares: a prepared pack, a folder of shards, or of people."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,10 +8,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from keepface.data.prepare import Pack, side_with_margin
+from keepface.data.shards import MARGIN, MIN_NATIVE_PX, LeftOut, read_shards
 from keepface.data.shards import Row as Photograph
-from keepface.data.shards import read_shards
-from keepface.errors import DataError
-from keepface.image.files import from_uint8
+from keepface.errors import DataError, FaceError, KeepfaceError
+from keepface.faces.align import FFHQ_SIDE, ffhq_template, scale_of, similarity, warp
+from keepface.faces.detect import Detector
+from keepface.faces.face import Face
+from keepface.identity.embed import FaceFinder, reference_face
+from keepface.image.files import from_uint8, read_photo
 from keepface.image.size import resize
 
 SPLIT = "val"
@@ -21,8 +25,20 @@ SPLIT = "val"
 class Photos(Protocol):
     """What a suite asks of its data."""
 
-    identities: Sequence[str]
-    native_px: Sequence[float]  # side of the stored crop in pixels of the original photo
+    @property
+    def identities(self) -> Sequence[str]:
+        """Say who is on each photo."""
+        ...
+
+    @property
+    def native_px(self) -> Sequence[float]:
+        """Tell the side of each crop with its margin in pixels of the original photo."""
+        ...
+
+    @property
+    def left_out(self) -> Sequence[LeftOut]:
+        """Name the photos that can't be used, and why."""
+        ...
 
     def square(self, index: int, size: int) -> Float[Tensor, "3 s s"]:
         """Return one photo as an aligned square of `size` px."""
@@ -36,6 +52,7 @@ class PackPhotos:
         self._pack = pack
         self.identities: Sequence[str] = pack.identities
         self.native_px: Sequence[float] = [float(side) for side in pack.native_px]
+        self.left_out: Sequence[LeftOut] = pack.left_out
 
     def square(self, index: int, size: int) -> Float[Tensor, "3 s s"]:
         """Return one photo as an aligned square of `size` px."""
@@ -49,6 +66,7 @@ class ShardPhotos:
         self._images = [row.image for row in rows]
         self.identities: Sequence[str] = [row.identity for row in rows]
         self.native_px: Sequence[float] = [float(row.native_px) for row in rows]
+        self.left_out: Sequence[LeftOut] = ()
 
     def square(self, index: int, size: int) -> Float[Tensor, "3 s s"]:
         """Return one photo as an aligned square of `size` px, cut as a pack of that size would cut it."""
@@ -57,18 +75,60 @@ class ShardPhotos:
         return _sized(self._images[index], side)[:, start : start + size, start : start + size]
 
 
+class FolderPhotos:
+    """Photos laid out as `person/photo.jpg`; a face is looked for once in each, pixels are read when they are needed.
+
+    A photo may be of any size: squares of 512 px keep the detail that a pack or shards would not hold.
+    """
+
+    def __init__(self, root: Path, finder: FaceFinder) -> None:
+        self._paths: list[Path] = []
+        self._faces: list[Face] = []
+        self.identities: list[str] = []
+        self.native_px: list[float] = []
+        self.left_out: list[LeftOut] = []
+        for path in sorted(root.glob("*/*")):
+            if path.is_file() and path.name[0] != ".":
+                try:
+                    self._add(path, finder)
+                except KeepfaceError as error:
+                    self.left_out.append(LeftOut(f"{path.parent.name}/{path.name}", str(error)))
+
+    def square(self, index: int, size: int) -> Float[Tensor, "3 s s"]:
+        """Return one photo as an aligned square of `size` px; what lies outside the photo is mirrored."""
+        image = read_photo(self._paths[index]).pixels
+        matrix = similarity(self._faces[index].points, ffhq_template(size))
+        return warp(image, matrix, size, "reflect").clamp(0, 1)
+
+    def _add(self, path: Path, finder: FaceFinder) -> None:
+        face = reference_face(finder.detect(read_photo(path).pixels), path.name)
+        native_px = MARGIN * FFHQ_SIDE / scale_of(similarity(face.points, ffhq_template(FFHQ_SIDE)))
+        if native_px < MIN_NATIVE_PX:
+            raise FaceError(f"the face's crop is {native_px:.0f} px wide in the photo; {MIN_NATIVE_PX} px are needed")
+        self._paths.append(path)
+        self._faces.append(face)
+        self.identities.append(path.parent.name)
+        self.native_px.append(native_px)
+
+
 def open_photos(folder: Path) -> Photos:
-    """Open a prepared pack, or the validation shards of a folder.
+    """Open a prepared pack, the validation shards of a folder, or a folder with one folder of photos a person.
 
     Raises:
-        DataError: the folder is neither.
+        DataError: the folder is none of them, or none of its photos can be used.
     """
     if (folder / "images.npy").exists():
         return PackPhotos(Pack(folder))
     if any(folder.glob(f"{SPLIT}*.parquet")):
         return ShardPhotos(list(read_shards(folder, SPLIT)))
+    if any(path.is_file() for path in folder.glob("*/*")) and not any(folder.glob("*.parquet")):
+        photos = FolderPhotos(folder, Detector())
+        if photos.identities:
+            return photos
+        first = photos.left_out[0] if photos.left_out else LeftOut("", "there are none")
+        raise DataError(f"{folder}: none of its photos can be used; {first.origin}: {first.reason}")
     raise DataError(
-        f"{folder}: neither a prepared pack (images.npy) nor shards ({SPLIT}-*.parquet); "
+        f"{folder}: neither a prepared pack (images.npy), shards ({SPLIT}-*.parquet), nor people (person/photo.jpg); "
         "make a pack with: keepface data prepare SOURCE PACK --size 128"
     )
 

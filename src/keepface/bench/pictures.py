@@ -1,5 +1,6 @@
 """The pictures of a run: those of the first people are kept, and laid out side by side in one grid a preset."""
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -7,7 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from keepface.bench.suite import Suite, Target
+from keepface.bench.lines import Line
+from keepface.bench.plan import Target
 from keepface.image.files import Photo, read_photo, write_photo
 
 GAP_PX = 4  # white between pictures
@@ -15,41 +17,45 @@ Square = Callable[[int], Float[Tensor, "3 s s"]]
 
 
 class Pictures:
-    """The folder `pictures` of a run: `<preset>/<row>/<number>.png`, numbered as people come in the plan."""
+    """The folder `pictures` of a run: `<preset>/<line>/<number>.png`, numbered as people come in the plan."""
 
-    def __init__(self, out: Path, people: int) -> None:
-        self.out, self.people = out, people
+    def __init__(self, out: Path, people: int, keeps_all: bool = False) -> None:
+        self.out, self.people, self._keeps_all = out, people, keeps_all
 
-    def keep(self, preset: str, row: str, place: int, picture: Float[Tensor, "3 s s"]) -> None:
-        """Write one restored square, if its person is among those shown."""
-        if place < self.people:
-            path = self._path(preset, row, place)
+    def keep(self, preset: str, line: str, place: int, picture: Float[Tensor, "3 s s"]) -> None:
+        """Write one restored square, if its person is among those shown or all are kept."""
+        if self._keeps_all or place < self.people:
+            path = self.folder(preset, line) / f"{place:03}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
             _write(picture, path)
 
-    def grids(self, suite: Suite, targets: Sequence[Target], square: Square) -> dict[str, tuple[Path, tuple[str, ...]]]:
+    def folder(self, preset: str, line: str) -> Path:
+        """Return where the pictures of a line are."""
+        return self.out / "pictures" / preset / re.sub(r"[^\w.]+", "-", line).strip("-.")
+
+    def grids(
+        self, presets: Sequence[str], lines: Sequence[Line], targets: Sequence[Target], square: Square
+    ) -> dict[str, tuple[Path, tuple[str, ...]]]:
         """Write a grid for each preset; return its path and what its columns hold, from left to right.
 
-        A line is a person: the truth, the first reference, then each row's picture, white where there is none.
+        A row of the grid is a person: the truth, the first reference, then each line's picture, white where there is
+        none.
         """
         shown = targets[: self.people]
-        columns = ("truth", "a reference", *(row.name for row in suite.rows))
+        columns = ("truth", "a reference", *(line.name for line in lines))
         found = {}
-        for preset in suite.presets if shown else ():
-            lines = []
+        for preset in presets if shown else ():
+            rows = []
             for place, target in enumerate(shown):
                 given = [square(target.photo), square(target.references[0])]
                 blank = torch.ones_like(given[0])
-                paths = [self._path(preset, row.name, place) for row in suite.rows]
+                paths = [self.folder(preset, line.name) / f"{place:03}.png" for line in lines]
                 made = [read_photo(path).pixels if path.exists() else blank for path in paths]
-                lines.append(given + made)
+                rows.append(given + made)
             path = self.out / f"grid-{preset}.png"
-            _write(grid(lines), path)
+            _write(grid(rows), path)
             found[preset] = (path, columns)
         return found
-
-    def _path(self, preset: str, row: str, place: int) -> Path:
-        return self.out / "pictures" / preset / row.replace(" ", "-") / f"{place:03}.png"
 
 
 def grid(lines: Sequence[Sequence[Float[Tensor, "3 s s"]]]) -> Float[Tensor, "3 h w"]:

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,8 @@ from typing import Any
 
 from keepface.errors import DataError
 
-KEYS = ("preset", "row", "person", "photo", "led_by", "seed", "seconds", "flagged", "note")
+KEYS = ("preset", "row", "person", "photo", "led_by", "seed", "seconds", "peak_mib", "flagged", "note")
+FAILED = "failed: "  # begins the note of what may go better when it is tried again
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,13 @@ class Result:
     seconds: float  # to make the picture, its share of the batch
     flagged: tuple[str, ...]  # metrics for which no face was found and one had to be supposed
     note: str
-    values: dict[str, float]
+    values: dict[str, float]  # nan: this picture can't be measured so
+    peak_mib: float = math.nan  # highest memory while its batch was made; nan: not known here
+
+    @property
+    def is_final(self) -> bool:
+        """Whether a later run need not try again."""
+        return not self.note.startswith(FAILED)
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -43,7 +51,7 @@ class Journal:
         self.metrics = tuple(metrics)
 
     def read(self) -> list[Result]:
-        """Return every whole line in the file; a line cut short by a stop is taken out of the file.
+        """Return every result in the file, the last one of each key; a line cut short by a stop is taken out of it.
 
         Raises:
             DataError: the file's columns are not those of these metrics.
@@ -57,7 +65,8 @@ class Journal:
         lines = csv.DictReader(io.StringIO(whole))
         if whole and tuple(lines.fieldnames or ()) != KEYS + self.metrics:
             raise DataError(f"{self.path}: columns are {lines.fieldnames}; this run writes {[*KEYS, *self.metrics]}")
-        return [self._result(line) for line in lines]
+        found = [self._result(line) for line in lines]
+        return list({result.key: result for result in found}.values())
 
     def append(self, results: Iterable[Result]) -> None:
         """Add results at the end of the file, and make sure that they are on the disk."""
@@ -77,6 +86,7 @@ class Journal:
             "led_by": " ".join(str(index) for index in result.led_by),
             "flagged": ";".join(result.flagged),
             "seconds": f"{result.seconds:.4f}",
+            "peak_mib": f"{result.peak_mib:.1f}",
         }
         values = {name: repr(result.values[name]) for name in self.metrics if name in result.values}
         return {name: getattr(result, name) for name in KEYS} | plain | values
@@ -90,6 +100,7 @@ class Journal:
             led_by=tuple(int(index) for index in line["led_by"].split()),
             seed=int(line["seed"]),
             seconds=float(line["seconds"]),
+            peak_mib=float(line["peak_mib"]),
             flagged=tuple(name for name in line["flagged"].split(";") if name),
             note=line["note"],
             values={name: float(line[name]) for name in self.metrics if line[name]},
@@ -122,3 +133,21 @@ def keep_settings(folder: Path, settings: Mapping[str, Any]) -> None:
             )
         return
     write_aside(path, json.dumps(wanted, indent=1) + "\n")
+
+
+def keep_cards(folder: Path, cards: Mapping[str, Any]) -> None:
+    """Add the cards of the systems that made results to a folder's `systems.json`; more may come with later runs.
+
+    Raises:
+        DataError: a system of that name was another one before.
+    """
+    path = folder / "systems.json"
+    there = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    wanted = json.loads(json.dumps(cards))
+    for name, card in wanted.items():
+        if there.get(name, card) != card:
+            raise DataError(
+                f"{folder}: the results there of {name!r} were made by other networks (systems.json); "
+                "give another folder with -o"
+            )
+    write_aside(path, json.dumps(there | wanted, indent=1) + "\n")

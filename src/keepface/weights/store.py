@@ -25,7 +25,11 @@ NAMES_SHOWN = 5  # of each kind, when a layout doesn't fit
 
 @dataclass(frozen=True)
 class CardState:
-    """What `keepface weights check` says of one file; `problem` is empty when it is ready."""
+    """What `keepface weights check` says of one file; `problem` is empty when it is ready.
+
+    An optional file that is not installed is no fault: `path` is `None`, `ok` is true and `problem` says how to
+    install it.
+    """
 
     name: str
     path: Path | None
@@ -67,7 +71,8 @@ def check(name: str) -> CardState:
     try:
         return CardState(name, find(name), True, "")
     except WeightsError as error:
-        return CardState(name, path, False, str(error))
+        is_left_out = path is None and card(name).optional
+        return CardState(name, path, is_left_out, str(error))
 
 
 def sha256(path: Path) -> str:
@@ -115,8 +120,10 @@ def write_safetensors(tensors: Mapping[str, Tensor], path: Path, metadata: Mappi
     """Write tensors and a text table; the file appears whole or not at all, and replaces an older one.
 
     Raises:
-        WeightsError: the folder is missing, or can't be written to.
+        WeightsError: there are no tensors, the folder is missing, or can't be written to.
     """
+    if not tensors:
+        raise WeightsError(f"{path}: there are no tensors to write; such a file could not be read back")
     ready: dict[str, Tensor] = {}
     stored: set[int] = set()
     for name, tensor in tensors.items():
