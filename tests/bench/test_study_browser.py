@@ -3,9 +3,11 @@
 import os
 import re
 import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -46,27 +48,34 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return drawn_study(tmp_path_factory.mktemp("drawn"), tie=True, photos_a_voter=2, controls=1)[0]
 
 
+@pytest.fixture(scope="module")
+def server(drawn: Path) -> Iterator[str]:
+    """Run `keepface study serve` as a person would, on a free port."""
+    words = [sys.executable, "-m", "keepface", "study", "serve", str(drawn), "--port", "0"]
+    source = Path(keepface.__file__).resolve().parents[1]
+    with subprocess.Popen(words, cwd=source, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+        assert run.stdout is not None and run.stderr is not None
+        line = run.stdout.readline().strip()
+        assert line.startswith("http://127.0.0.1:"), line + run.stderr.read()
+        yield line
+        run.terminate()
+        logged = run.stderr.read()
+    assert "127.0.0.1" not in logged and "Traceback" not in logged  # no request is logged
+
+
 @pytest.fixture
 def folder(drawn: Path) -> Path:
     """A study without votes; six tasks a voter."""
-    for path in drawn.glob("votes.db*"):
-        path.unlink()
+    for path in drawn.glob("votes.db"):
+        with closing(sqlite3.connect(path)) as db, db:
+            db.execute("delete from votes")
+            db.execute("delete from voters")
     return drawn
 
 
 @pytest.fixture
-def address(folder: Path) -> Iterator[str]:
-    """Run `keepface study serve` as a person would, on a free port."""
-    words = [sys.executable, "-m", "keepface", "study", "serve", str(folder), "--port", "0"]
-    source = Path(keepface.__file__).resolve().parents[1]
-    with subprocess.Popen(words, cwd=source, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
-        assert server.stdout is not None and server.stderr is not None
-        line = server.stdout.readline().strip()
-        assert line.startswith("http://127.0.0.1:"), line + server.stderr.read()
-        yield line
-        server.terminate()
-        logged = server.stderr.read()
-    assert "127.0.0.1" not in logged and "Traceback" not in logged  # no request is logged
+def address(server: str, folder: Path) -> str:
+    return server
 
 
 class Visit:

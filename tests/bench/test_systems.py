@@ -76,7 +76,7 @@ def test_a_system_without_weights_is_rows_with_the_reason_and_is_measured_once_t
     outcome = run(tmp_path, replace(SETTINGS, families=("plain", "missing")))
     text = outcome.report.read_text()
     assert "| FaceMe on missing, 1 reference | 0 | not measured |" in text
-    assert "* not measured: FaceMe on missing, no references; FaceMe on missing, 1 reference; " in text
+    assert "* not measured: round trip on missing; FaceMe on missing, no references; FaceMe on missing, 1 ref" in text
     assert "FaceMe on missing, truth as reference: family 'missing' is unknown; bundled: compact" in text
     assert outcome.measured == len(SUITE.rows) * len(COUNTS)
     assert outcome.not_measured == (len(SUITE.rows) - 1) * len(COUNTS) + 3  # and bob's three rows

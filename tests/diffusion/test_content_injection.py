@@ -83,3 +83,11 @@ def test_items_that_are_added_get_nothing() -> None:
     down, middle = pad_items(([torch.ones(2, 3, 4, 4)], torch.ones(2, 5, 2, 2)), 1)
     assert down[0].shape == (3, 3, 4, 4) and middle.shape == (3, 5, 2, 2)
     assert float(middle[2].abs().max()) == 0 and float(middle[:2].min()) == 1
+
+
+def test_over_stable_diffusion_it_has_the_published_size_less_the_hint_encoder() -> None:
+    with torch.device("meta"):
+        content = ContentInjection.begin(UNet2DConditionModel(cross_attention_dim=768, attention_head_dim=8), 3)
+    assert content.conv_in.weight.shape == (320, 7, 3, 3)
+    # 361.28 M of the stock ControlNet, 1.086 M of them its hint encoder, and 3 channels of 3 x 3 for each of 320
+    assert sum(p.numel() for p in content.parameters()) / 1e6 == pytest.approx(361.28 - 1.086 + 0.0086, abs=0.006)

@@ -72,3 +72,9 @@ def test_squares_of_another_size_are_refused_with_the_command_for_the_right_one(
     prepare(ToyPeople(2, 1), tmp_path / "large", 64, ColourFeatures())
     with pytest.raises(DataError, match="--size 32"):
         run_pool(tmp_path / "large", tmp_path / "out", tiny_family_folder, run(0.5))
+
+
+def test_a_method_that_draws_no_new_faces_is_refused_with_those_that_do(tiny_family_folder: Path) -> None:
+    family = Family.from_pretrained(tiny_family_folder)
+    with pytest.raises(RecipeError, match="method 'ridfr' draws no new faces; use one of faceme"):
+        load_generator("ridfr", family, SynthesisSettings())
