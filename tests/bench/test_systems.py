@@ -11,11 +11,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from keepface.bench.lines import System
-from keepface.bench.makers import SystemMaker, shrink
+from keepface.bench.makers import SystemMaker
 from keepface.bench.results import Journal
 from keepface.bench.run import Outcome, measure
 from keepface.bench.settings import BenchSettings, Blind
 from keepface.bench.suite import SUITES, Row
+from keepface.data.reference_photos import coarsen
 from keepface.engine.settings import RestoreSettings
 from keepface.errors import RecipeError, WeightsError
 from keepface.identity.embed import IdentityFeatures
@@ -171,8 +172,8 @@ def test_an_unknown_suite_size_is_refused() -> None:
 
 def test_a_shrunk_reference_keeps_its_size_and_loses_its_detail() -> None:
     square = torch.rand(3, 64, 64, generator=generator(0, "detail"))
-    assert torch.equal(shrink(square, 512), square)
-    small = shrink(square, 64)
+    assert torch.equal(coarsen(square, 512 / 512), square)
+    small = coarsen(square, 64 / 512)
     assert small.shape == square.shape
     assert float(small.std()) < 0.5 * float(square.std())
     assert float(small.mean()) == pytest.approx(float(square.mean()), abs=0.02)

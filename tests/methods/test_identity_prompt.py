@@ -61,7 +61,7 @@ def test_references_do_not_see_each_other() -> None:
     encoder, people = IDEncoder(METHOD), references("a", "b", "c")
     together = encoder(people.image, people.recogniser)
     assert together.shape == (3, 32)
-    torch.testing.assert_close(together[1], encoder(people.image[1], people.recogniser[1]), atol=1e-6, rtol=0)
+    torch.testing.assert_close(together[1], encoder(people.image[1], people.recogniser[1]), atol=1e-5, rtol=0)
 
 
 def test_an_identity_encoder_comes_back_with_its_settings(tmp_path) -> None:

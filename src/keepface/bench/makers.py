@@ -18,6 +18,7 @@ from keepface.bench.plan import Target, leaders
 from keepface.bench.settings import BenchSettings, Blind
 from keepface.bench.suite import Row
 from keepface.config import to_dict
+from keepface.data.reference_photos import coarsen
 from keepface.device import choose_device
 from keepface.diffusion.family import FamilyCard
 from keepface.engine.photo import Squares
@@ -208,15 +209,6 @@ class SystemMaker:
     def _embed(self, index: int, side: int) -> IdentityFeatures:
         if (index, side) not in self._features:
             square = self._photos.square(index, self._restorer.size)
-            shrunk = shrink(square, side)
-            self._features[index, side] = self._restorer.embedder.embed_square(shrunk)
+            shown = coarsen(square, side / FFHQ_SIDE)
+            self._features[index, side] = self._restorer.embedder.embed_square(shown)
         return self._features[index, side]
-
-
-def shrink(square: Float[Tensor, "3 s s"], side: int) -> Float[Tensor, "3 s s"]:
-    """Take a square's detail to that of one `side`/512 as large, and bring it back to its size."""
-    size = square.shape[-1]
-    small = max(1, round(size * side / FFHQ_SIDE))
-    if small >= size:
-        return square
-    return resize(resize(square, (small, small), "bicubic"), (size, size), "bicubic")

@@ -25,16 +25,27 @@ class WeightedAttnProcessor:
     ) -> Float[Tensor, "b n c"]:
         """Attend from `hidden_states` to the prompt tokens, or to itself when there are none."""
         context = hidden_states if encoder_hidden_states is None else encoder_hidden_states
-        bias = None
-        if encoder_hidden_states is not None and token_bias is not None:
-            bias = token_bias[:, None, None, :].to(hidden_states.dtype)  # b 1 1 m
-        heads = attn.heads
-        q = attn.to_q(hidden_states).unflatten(-1, (heads, -1)).transpose(1, 2)  # b heads n c/heads
-        k = attn.to_k(context).unflatten(-1, (heads, -1)).transpose(1, 2)
-        v = attn.to_v(context).unflatten(-1, (heads, -1)).transpose(1, 2)
-        out = functional.scaled_dot_product_attention(q, k, v, attn_mask=bias)
-        result: Tensor = attn.to_out[1](attn.to_out[0](out.transpose(1, 2).flatten(2)))
-        return result
+        bias = None if encoder_hidden_states is None else token_bias
+        q, k, v = (split_heads(attn, x) for x in (attn.to_q(hidden_states), attn.to_k(context), attn.to_v(context)))
+        return join_heads(attn, attend(q, k, v, bias))
+
+
+def split_heads(attn: Attention, x: Float[Tensor, "b n c"]) -> Float[Tensor, "b heads n c2"]:
+    """Give each head of a layer its share of the channels."""
+    split: Tensor = x.unflatten(-1, (attn.heads, -1)).transpose(1, 2)  # type: ignore[no-untyped-call]
+    return split
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor, bias: Float[Tensor, "b m"] | None) -> Float[Tensor, "b heads n c"]:
+    """Attend in each head, the keys' logits raised by `bias`."""
+    mask = None if bias is None else bias[:, None, None, :].to(q.dtype)  # b 1 1 m
+    return functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+
+
+def join_heads(attn: Attention, out: Float[Tensor, "b heads n c2"]) -> Float[Tensor, "b n c"]:
+    """Put the heads side by side, and through the layer's output map."""
+    result: Tensor = attn.to_out[1](attn.to_out[0](out.transpose(1, 2).flatten(2)))
+    return result
 
 
 def use_weighted_attention(network: nn.Module) -> None:

@@ -14,7 +14,8 @@ from typing import Any
 from diffusers.models.attention_processor import Attention
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional
+
+from keepface.diffusion.attention import attend, join_heads, split_heads
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,14 +55,13 @@ class DecoupledAttnProcessor:
     ) -> Float[Tensor, "b n c"]:
         """Attend to the prompt's tokens and, beside them, to the identity's; both go through one output map."""
         context = hidden_states if encoder_hidden_states is None else encoder_hidden_states
-        q = _split(attn, attn.to_q(hidden_states))
-        out = _attend(q, _split(attn, attn.to_k(context)), _split(attn, attn.to_v(context)), token_bias)
+        q, k, v = (split_heads(attn, x) for x in (attn.to_q(hidden_states), attn.to_k(context), attn.to_v(context)))
+        out = attend(q, k, v, token_bias)
         if ip_hidden_states is not None:
             tokens, keys = ip_hidden_states.tokens, self.keys
-            k, v = _split(attn, keys.to_k_ip(tokens)), _split(attn, keys.to_v_ip(tokens))
-            out = out + ip_hidden_states.scale * _attend(q, k, v, ip_hidden_states.bias)
-        result: Tensor = attn.to_out[1](attn.to_out[0](out.transpose(1, 2).flatten(2)))
-        return result
+            k, v = split_heads(attn, keys.to_k_ip(tokens)), split_heads(attn, keys.to_v_ip(tokens))
+            out = out + ip_hidden_states.scale * attend(q, k, v, ip_hidden_states.bias)
+        return join_heads(attn, out)
 
 
 def cross_attention_layers(unet: nn.Module) -> dict[str, Any]:
@@ -80,13 +80,3 @@ def use_decoupled_attention(layers: Mapping[str, Any], keys: nn.ModuleDict) -> N
         held = layer.processor
         if not (isinstance(held, DecoupledAttnProcessor) and held.keys is keys[place]):
             layer.set_processor(DecoupledAttnProcessor(keys[place]))  # type: ignore[arg-type]
-
-
-def _split(attn: Attention, x: Float[Tensor, "b n c"]) -> Float[Tensor, "b heads n c2"]:
-    split: Tensor = x.unflatten(-1, (attn.heads, -1)).transpose(1, 2)  # type: ignore[no-untyped-call]
-    return split
-
-
-def _attend(q: Tensor, k: Tensor, v: Tensor, bias: Float[Tensor, "b m"] | None) -> Float[Tensor, "b heads n c"]:
-    mask = None if bias is None else bias[:, None, None, :].to(q.dtype)  # b 1 1 m
-    return functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)

@@ -27,7 +27,10 @@ def noised(
 
 
 def denoising_loss(prediction: Float[Tensor, "b c h w"], target: Float[Tensor, "b c h w"]) -> Float[Tensor, ""]:
-    """Return the mean squared error of the prediction, over everything. [FaceMe, Eq. 4]"""
+    """Return the mean squared error of the prediction, over everything.
+
+    [FaceMe, Eq. 4; RIDFR, Eq. 2; RIDFR, Eq. 5]
+    """
     return functional.mse_loss(prediction.float(), target.float())
 
 

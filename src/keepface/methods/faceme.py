@@ -23,12 +23,12 @@ from torch.nn import functional
 from keepface.config import from_dict, to_dict
 from keepface.diffusion.attention import log_weights, use_weighted_attention
 from keepface.diffusion.family import Family, load_network, save_network
-from keepface.diffusion.guidance import guide
+from keepface.diffusion.guidance import guide_halves
 from keepface.diffusion.objective import PictureLoss, denoising_loss, noised, predicted_clean
 from keepface.diffusion.prompt import Prompt
 from keepface.diffusion.sampler import Predict, SamplerSettings, Step, make_scheduler, sample, start_latent
 from keepface.errors import RecipeError, WeightsError
-from keepface.methods.method import References, TrainBatch
+from keepface.methods.method import References, TrainBatch, guided_groups
 from keepface.seeds import derive, generator
 from keepface.weights.store import load_strictly, read_metadata, read_safetensors, write_safetensors
 
@@ -247,18 +247,14 @@ class FaceMe:
         generators = [generator(seed, "synthesise") for seed in seeds]
         scheduler = make_scheduler(dict(family.scheduler.config), settings.name, settings.steps, family.device)
         nothing = torch.zeros(len(seeds), *family.latent_shape, device=family.device, dtype=family.dtype)
-        x_T = start_latent(scheduler, nothing, replace(settings, start="noise"), generators)
+        x_T = start_latent(scheduler, nothing, replace(settings, start="noise", fidelity=0.0), generators)
         yield from sample(self._bind(scheduler, references, guidance, None), scheduler, x_T, generators)
 
     def _bind(
         self, scheduler: Any, references: Sequence[References | None], guidance: float, control: Tensor | None
     ) -> Predict:
         """Bind prompts, control and guidance, so that the sampler sees a function of x_t and t alone."""
-        plain: list[References | None] = [None] * len(references)
-        given = [item and item.used() for item in references]
-        groups = [given] if guidance == 1.0 else [plain, given]
-        if guidance == 0.0 or given == plain:
-            groups = [plain]
+        groups = guided_groups(references, guidance)
         c, bias = self._prompts([item for group in groups for item in group])
         detail = torch.full((len(c),), float(self.family.size), device=self.family.device)
         control_of_each = None if control is None else control.repeat(len(groups), 1, 1, 1)
@@ -266,7 +262,7 @@ class FaceMe:
         def predict(x_t: Tensor, t: Tensor) -> Tensor:
             x = scheduler.scale_model_input(x_t, t).repeat(len(groups), 1, 1, 1)
             prediction = self._predict(x, t.expand(len(x)), c, bias, control_of_each, detail)
-            return prediction if len(groups) == 1 else identity_guidance(prediction, guidance)
+            return prediction if len(groups) == 1 else guide_halves(prediction, guidance)
 
         return predict
 
@@ -345,12 +341,6 @@ class FaceMe:
             return {"total": denoising}
         further = self.picture_loss(predicted_clean(family, x_t, prediction.float(), t), batch)
         return {"total": denoising + further, "denoising": denoising, "picture": further}
-
-
-def identity_guidance(prediction: Float[Tensor, "b2 c h w"], guidance: float) -> Float[Tensor, "b c h w"]:
-    """Guide from c_text (first half) to c_id (second half), the low picture present in both. [FaceMe, Eq. 5]"""
-    without, given = prediction.chunk(2)
-    return guide(without, given, guidance)
 
 
 def batch_prompts(

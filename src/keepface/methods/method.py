@@ -62,6 +62,18 @@ class References:
         return References(self.recogniser[is_used], self.image[is_used], self.weights[is_used], tokens)
 
 
+def guided_groups(references: Sequence[References | None], guidance: float) -> list[list[References | None]]:
+    """Return what each item is led by in each pass that guidance needs: [nobody, its references], or one of the two.
+
+    Guidance 1 needs the references alone; guidance 0 nobody alone, as does a batch without any references.
+    """
+    nobody: list[References | None] = [None] * len(references)
+    given = [item and item.used() for item in references]
+    if guidance == 0.0 or given == nobody:
+        return [nobody]
+    return [given] if guidance == 1.0 else [nobody, given]
+
+
 @dataclass(frozen=True, eq=False)
 class TrainBatch:
     """One training batch, drawn as a pure function of (seed, step).

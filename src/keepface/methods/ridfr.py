@@ -26,10 +26,11 @@ from keepface.diffusion.content_injection import ContentInjection, Residuals, pa
 from keepface.diffusion.decoupled_attention import Injection, cross_attention_layers, use_decoupled_attention
 from keepface.diffusion.faceid_plus import AdapterSettings, IdentityAdapter, load_published
 from keepface.diffusion.family import Family, load_network, save_network
-from keepface.diffusion.guidance import guide
+from keepface.diffusion.guidance import guide_halves
+from keepface.diffusion.objective import denoising_loss, noised
 from keepface.diffusion.sampler import SamplerSettings, Step, make_scheduler, sample, start_latent
 from keepface.errors import RecipeError, WeightsError
-from keepface.methods.method import Phase, References, TrainBatch
+from keepface.methods.method import Phase, References, TrainBatch, guided_groups
 from keepface.seeds import derive, generator
 from keepface.weights.store import load_strictly, read_safetensors, write_safetensors
 
@@ -77,11 +78,6 @@ def side_by_side(
 
 
 # ---- losses ----
-
-
-def diffusion_loss(prediction: Float[Tensor, "b c h w"], target: Float[Tensor, "b c h w"]) -> Float[Tensor, ""]:
-    """Return the mean squared error of the predicted noise (or velocity). [RIDFR, Eq. 2; RIDFR, Eq. 5]"""
-    return functional.mse_loss(prediction.float(), target.float())
 
 
 def align_loss(first: Float[Tensor, "b c h w"], second: Float[Tensor, "b c h w"]) -> Float[Tensor, ""]:
@@ -204,11 +200,7 @@ class RIDFR:
         is_noise_alone = settings.start == "noise" and settings.fidelity == 0
         z_LQ = torch.zeros(len(low), *family.latent_shape) if is_noise_alone else family.encode(low)
         x_T = start_latent(scheduler, z_LQ.to(condition), settings, generators)
-        nobody: list[References | None] = [None] * len(references)
-        given = [item and item.used() for item in references]
-        groups = [given] if guidance == 1.0 else [nobody, given]
-        if guidance == 0.0 or given == nobody:
-            groups = [nobody]
+        groups = guided_groups(references, guidance)
         copies, identity = len(groups), self._inject([item for group in groups for item in group])
         detail_px = torch.full((len(low),), float(family.size), device=family.device)
 
@@ -217,7 +209,7 @@ class RIDFR:
             residuals = repeat_items(self._residuals(x, each_t, condition, detail_px), copies)
             sizes = (copies, *[1] * (x.ndim - 1))
             found = self._predict(x.repeat(sizes), each_t.repeat(copies), identity, residuals, detail_px.repeat(copies))
-            return found if copies == 1 else identity_guidance(found, guidance)
+            return found if copies == 1 else guide_halves(found, guidance)
 
         yield from sample(predict, scheduler, x_T, generators, settings.fidelity)
 
@@ -315,13 +307,10 @@ class RIDFR:
 
         The content module sees no identity, so its residuals serve both references of alignment.
         """
-        family, scheduler = self.family, self.family.scheduler
+        x_t, target = noised(self.family, batch.clean, batch.eps, batch.t)
+        t, detail_px = batch.t.to(x_t.device), batch.detail_px.to(x_t)
         with torch.no_grad():
-            x_0, condition = family.encode(batch.clean), self._condition(batch.low)
-        eps, t, detail_px = batch.eps.to(x_0), batch.t.to(x_0.device), batch.detail_px.to(x_0)
-        x_t = scheduler.add_noise(x_0, eps, t)
-        is_velocity = scheduler.config.prediction_type == "v_prediction"
-        target = scheduler.get_velocity(x_0, eps, t) if is_velocity else eps
+            condition = self._condition(batch.low)
         led = math.ceil(self.settings.low_share * len(x_t)) if phase == "identity" else len(x_t)
         residuals = None
         if led:
@@ -330,7 +319,7 @@ class RIDFR:
         predicted = [
             self._predict(x_t, t, identity, residuals, detail_px) for identity in self._identities(batch, phase)
         ]
-        diffusion = torch.stack([diffusion_loss(item, target) for item in predicted]).mean()
+        diffusion = torch.stack([denoising_loss(item, target) for item in predicted]).mean()
         if phase != "alignment":
             return {"total": diffusion}
         align = align_loss(*predicted)
@@ -347,12 +336,6 @@ class RIDFR:
             return [self._injection(batch.recogniser, tokens, weights)]
         each = (slice(0, 1), slice(1, 2))
         return [self._injection(batch.recogniser[:, one], tokens[:, one], weights[:, one]) for one in each]
-
-
-def identity_guidance(prediction: Float[Tensor, "b2 c h w"], guidance: float) -> Float[Tensor, "b c h w"]:
-    """Guide from nobody (first half) to the identity (second half), the low picture present in both.  # ours"""
-    without, given = prediction.chunk(2)
-    return guide(without, given, guidance)
 
 
 def _tokens_of(item: References) -> Float[Tensor, "r t c"]:

@@ -12,25 +12,11 @@ import numpy as np
 from jaxtyping import Float
 
 
-def frechet(
-    mean_a: Float[np.ndarray, "d"],
-    covariance_a: Float[np.ndarray, "d d"],
-    mean_b: Float[np.ndarray, "d"],
-    covariance_b: Float[np.ndarray, "d d"],
-) -> float:
-    """Return the squared Frechet distance of two Gaussians, 0 or more. [Frechet, Eq. 4; FID, Eq. 6]"""
-    root = _root(covariance_a)
-    cross = np.linalg.eigvalsh(root @ covariance_b @ root).clip(min=0)
-    apart = mean_a - mean_b
-    value = apart @ apart + np.trace(covariance_a) + np.trace(covariance_b) - 2 * np.sqrt(cross).sum()
-    return max(0.0, float(value))
-
-
 def frechet_of_features(a: Float[np.ndarray, "n d"], b: Float[np.ndarray, "m d"]) -> float:
-    """Return `frechet` of Gaussians fitted to two sets of features, at least two of each.
+    """Return the squared distance of Gaussians fitted to two sets of features, at least two of each; 0 or more.
 
-    With few pictures it is computed among the pictures instead of the features: the trace of the root of
-    the covariances' product is the sum of the singular values of the centred features' product.
+    It is computed among the pictures instead of the features: the trace of the root of the covariances' product
+    is the sum of the singular values of the centred features' product. [Frechet, Eq. 4; FID, Eq. 6]
     """
     first, second = a.astype(np.float64), b.astype(np.float64)
     apart = first.mean(0) - second.mean(0)
@@ -39,9 +25,3 @@ def frechet_of_features(a: Float[np.ndarray, "n d"], b: Float[np.ndarray, "m d"]
     cross = np.linalg.svd(spread_a @ spread_b.T, compute_uv=False).sum()
     value = apart @ apart + (spread_a**2).sum() + (spread_b**2).sum() - 2 * cross
     return max(0.0, float(value))
-
-
-def _root(covariance: Float[np.ndarray, "d d"]) -> Float[np.ndarray, "d d"]:
-    values, vectors = np.linalg.eigh(covariance)
-    result: np.ndarray = (vectors * np.sqrt(values.clip(min=0))) @ vectors.T
-    return result

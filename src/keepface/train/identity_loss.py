@@ -1,6 +1,6 @@
 """A further loss of a method's phase: its predicted pictures shall look like their person.  # ours
 
-No paper here has one; it is asked for by a recipe's `[loss] identity`, and told in the family's history.
+No paper here has one; it is asked for by a recipe's `[loss] identity`, and the family's history tells its weight.
 """
 
 import torch
@@ -12,7 +12,7 @@ from keepface.diffusion.family import Family
 from keepface.identity.differentiable import DifferentiableSFace
 from keepface.methods.method import TrainBatch
 
-ITEMS = 4  # of a batch; decoding and recognising costs as much as the rest of a step
+ITEMS = 4  # of a batch; each costs a twelfth of a second on two CPU cores, to decode and to recognise
 LAST_T = 800  # of 1000: from more noise than this no face is predicted that could be recognised
 
 

@@ -37,7 +37,7 @@ class MethodTask:
         check_batch(recipe.phase, self._phase, recipe.batch)
         self.networks = method.trainable(recipe.phase)
         for network in (self.networks, self.family.vae):
-            network.to(memory_format=torch.channels_last)  # a tenth faster on CPUs, the same numbers
+            network.to(memory_format=torch.channels_last)  # a tenth faster on CPUs
         if recipe.loss and not hasattr(method, "picture_loss"):
             raise RecipeError(f"[loss]: method {method.name!r} takes no losses on pictures; leave the table out")
         if recipe.loss:

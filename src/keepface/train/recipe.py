@@ -101,13 +101,14 @@ class Recipe:
     batch: BatchSettings = BatchSettings()
     family: dict[str, Any] = field(default_factory=dict)  # sizes of a family that starts from nothing
     method: dict[str, Any] = field(default_factory=dict)  # the method's own settings
-    loss: dict[str, float] = field(default_factory=dict)  # weights of the autoencoder's losses
+    loss: dict[str, float] = field(default_factory=dict)  # weights of losses on pictures
 
 
 def history_line(recipe: Recipe) -> str:
     """Say in one line, for a family's card, what a run was."""
     what = " ".join(part for part in (recipe.task, recipe.phase) if part)
-    return f"{what}: {recipe.optim.steps} steps of {recipe.optim.batch}, seed {recipe.run.seed}"
+    losses = "".join(f", {name} loss {weight:g}" for name, weight in sorted(recipe.loss.items()))
+    return f"{what}: {recipe.optim.steps} steps of {recipe.optim.batch}{losses}, seed {recipe.run.seed}"
 
 
 def read_recipe(path: Path, assignments: list[str] | None = None) -> Recipe:
