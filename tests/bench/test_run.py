@@ -10,7 +10,7 @@ from keepface.bench.results import Journal
 from keepface.bench.run import Outcome, measure
 from keepface.bench.settings import BenchSettings
 from keepface.bench.suite import SUITES
-from keepface.errors import DataError
+from keepface.errors import DataError, RecipeError
 from keepface.image.files import read_photo
 
 from .drawn import SIZE, DrawnPhotos, PlainRestorer
@@ -104,6 +104,23 @@ def test_a_short_run_can_be_made_longer(tmp_path: Path) -> None:
     assert first.measured == PICTURES // 3
     second, _ = run(tmp_path)
     assert (second.kept, second.measured) == (PICTURES // 3, PICTURES - PICTURES // 3)
+
+
+def test_a_run_of_one_preset_is_the_suite_s_table_of_that_preset(finished: Path, tmp_path: Path) -> None:
+    outcome, _ = run(tmp_path, replace(SETTINGS, presets=("heavy",)))
+    assert (outcome.measured, outcome.not_measured) == (PICTURES // 2, NOT_MEASURED // 2)
+    alone, whole = ({item.key: item.values for item in Journal(out, METRICS).read()} for out in (tmp_path, finished))
+    assert alone == {key: values for key, values in whole.items() if key[0] == "heavy"}
+    later, _ = run(tmp_path, replace(SETTINGS, presets=("light",)))
+    assert (later.measured, later.kept, later.not_measured) == (PICTURES // 2, 0, NOT_MEASURED // 2)
+    assert "## light" in later.report.read_text() and "## heavy" not in later.report.read_text()
+
+
+def test_a_preset_that_is_none_or_twice_there_is_refused() -> None:
+    with pytest.raises(RecipeError, match="unknown preset 'dark'; known presets: .*medium"):
+        BenchSettings(presets=("dark",))
+    with pytest.raises(RecipeError, match="a preset is named twice: light, light"):
+        BenchSettings(presets=("light", "light"))
 
 
 def test_results_of_another_seed_are_not_mixed_in(finished: Path) -> None:

@@ -71,6 +71,7 @@ def measure(
     progress: Progress | None = None,
 ) -> Outcome:
     """Measure a suite on opened photos by restorers that `load` loads, one at a time; see `run_suite`."""
+    suite = suite.under(settings.presets)
     targets = plan(photos.identities, photos.native_px, settings.limit, suite.others)
     run = _Run(suite, photos, out, settings, load)
     total = len(suite.presets) * len(run.lines) * len(targets)
@@ -167,10 +168,9 @@ class _Run:
 
     def findings(self, targets: Sequence[Target]) -> Findings:
         """Gather what the report tells."""
-        people = [target.person for target in targets]
-        results = [result for result in self.journal.read() if result.person in set(people)]
-        names = {line.name for line in self.lines}
-        results = [result for result in results if result.row in names]
+        people, names = [target.person for target in targets], {line.name for line in self.lines}
+        wanted = {(preset, name, person) for preset in self.suite.presets for name in names for person in people}
+        results = [result for result in self.journal.read() if result.key in wanted]
         sets, missing = self._sets(results, targets)
         variance = {preset: self._variances(preset, people) for preset in self.suite.presets if self.suite.varied}
         return Findings(

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from keepface.degrade.chains import PRESETS
 from keepface.engine.settings import RestoreSettings
 from keepface.errors import RecipeError
 from keepface.methods import METHODS
@@ -10,7 +11,7 @@ from keepface.metrics.table import DEFAULT_METRICS, SET_METRICS
 from keepface.metrics.table import METRICS as PICTURE_METRICS
 
 # Settings that leave each picture's result as it is; families, methods and blind restorers have cards of their own.
-FREE = ("limit", "batch", "device", "pictures", "resamples", "families", "methods", "blind")
+FREE = ("presets", "limit", "batch", "device", "pictures", "resamples", "families", "methods", "blind")
 
 
 @dataclass(frozen=True)
@@ -34,13 +35,18 @@ class BenchSettings:
     size: int | None = None  # px of the squares that are measured; `None` is the first family's
     seed: int = 0  # of the degradations, the start noise and the bootstrap
     resamples: int = 2000  # of the bootstrap
+    presets: tuple[str, ...] = ()  # degradations, one table each; none: those of the suite
     limit: int | None = None  # the first so many people; `None` takes all
     pictures: int = 6  # people shown in each grid
     batch: int = 4  # faces restored together
 
     def __post_init__(self) -> None:
         known = [*PICTURE_METRICS, *SET_METRICS]
-        for what, given, names in (("metric", self.metrics, known), ("method", self.methods, list(METHODS))):
+        for what, given, names in (
+            ("metric", self.metrics, known),
+            ("method", self.methods, list(METHODS)),
+            ("preset", self.presets, list(PRESETS)),
+        ):
             unknown = [name for name in given if name not in names]
             if unknown:
                 raise RecipeError(f"bench: unknown {what} {unknown[0]!r}; known {what}s: {', '.join(names)}")
@@ -50,6 +56,7 @@ class BenchSettings:
                 raise RecipeError(f"bench: {name} is {value}; it must be {floor} or more")
         for what, several in (
             ("method", self.methods),
+            ("preset", self.presets),
             ("family", self.families),
             ("blind restorer", [item.name for item in self.blind]),
         ):

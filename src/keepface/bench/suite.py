@@ -1,6 +1,6 @@
 """What a suite measures: the rows of its tables, each a way to restore one photo, and which rows are compared."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from keepface.errors import RecipeError
@@ -34,6 +34,10 @@ class Suite:
     contrasts: tuple[str, ...]  # rows in which several systems are compared with each other
     others: int = 1  # photos that a person must have beside the one restored
     varied: tuple[str, ...] = ()  # rows that differ only in which photo leads: Identity Variance is over them
+
+    def under(self, presets: tuple[str, ...]) -> "Suite":
+        """Return the suite with a table for each of these presets; none given leaves its own."""
+        return replace(self, presets=presets or self.presets)
 
 
 INPUT = Row("input", "the degraded picture, as it is given to every row below", how="copy")

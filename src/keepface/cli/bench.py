@@ -9,6 +9,7 @@ import typer
 from keepface.cli.show import progress, say, say_json
 
 NAMES = "; several by commas or by giving the option again"
+Presets = Annotated[list[str] | None, typer.Option(help=f"Only these degradations{NAMES}.", show_default="the suite's")]
 
 
 def bench(
@@ -23,15 +24,14 @@ def bench(
         list[str] | None,
         typer.Option(help=f"Networks: a bundled name, a folder or a hub id{NAMES}.", show_default="compact"),
     ] = None,
-    method: Annotated[
-        list[str] | None, typer.Option(help=f"Published systems to restore by{NAMES}.", show_default="faceme")
-    ] = None,
+    method: Annotated[list[str] | None, typer.Option(help=f"Published systems{NAMES}.", show_default="faceme")] = None,
     blind: Annotated[
         list[str] | None, typer.Option(help="A restorer without references, NAME=FILE.safetensors; may be given again.")
     ] = None,
     metric: Annotated[
         list[str] | None, typer.Option(help=f"Only these metrics, or all{NAMES}.", show_default="all without an extra")
     ] = None,
+    preset: Presets = None,
     size: Annotated[int | None, typer.Option(help="Side of the squares, px.", show_default="the family's")] = None,
     steps: Annotated[int, typer.Option(help="Sampling steps.")] = 20,
     seed: Annotated[int, typer.Option(help="Of degradations and start noise.", min=0)] = 0,
@@ -55,6 +55,7 @@ def bench(
         device=device,
         restore=RestoreSettings(steps=steps),
         metrics=(*METRICS, *SET_METRICS) if named == ("all",) else named or DEFAULT_METRICS,
+        presets=_names(preset),
         size=size,
         seed=seed,
         limit=limit,
