@@ -78,8 +78,10 @@ SUITES = {
         (
             ("no references", "input"),
             ("1 reference", "no references"),
+            ("2 references", "no references"),
             ("4 references", "no references"),
             ("4 references", "1 reference"),
+            ("1 reference", "wrong person"),
             ("4 references", "wrong person"),
             ("truth as reference", "4 references"),
         ),
