@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from keepface.degrade.blur import filter2d, gaussian_kernel
+from keepface.degrade.blur import correlate, filter2d, gaussian_kernel
 
 
 def moments(kernel: np.ndarray) -> np.ndarray:
@@ -49,3 +49,10 @@ def test_the_border_is_mirrored_without_repeating_the_edge():
     kernel = np.zeros((3, 3), np.float32)
     kernel[1, 0] = 1  # each pixel takes its left neighbour
     assert torch.equal(filter2d(image, kernel)[:, :, 0], torch.ones(3, 8))
+
+
+@pytest.mark.parametrize(("height", "width"), [(40, 56), (9, 3), (1, 12)])
+def test_both_ways_to_correlate_agree_even_where_the_kernel_is_wider_than_the_picture(height, width):
+    image = torch.rand(3, height, width, generator=torch.Generator().manual_seed(1))
+    kernel = gaussian_kernel(21, 4.0, 2.0, 0.5)
+    assert torch.allclose(correlate(image, kernel), filter2d(image, kernel), atol=2e-6)

@@ -6,10 +6,20 @@ import pytest
 import torch
 
 from keepface.degrade.blur import filter2d, gaussian_kernel
-from keepface.degrade.chains import PRESETS, FirstOrderSettings, Step, draw_first_order, from_json, replay, to_json
+from keepface.degrade.chains import (
+    PRESETS,
+    FirstOrderSettings,
+    draw,
+    draw_first_order,
+    from_json,
+    replay,
+    replay_batch,
+    to_json,
+)
 from keepface.degrade.jpeg import jpeg
 from keepface.degrade.noise import gaussian_noise
 from keepface.degrade.resample import bilinear
+from keepface.degrade.step import Step
 from keepface.errors import DataError, RecipeError
 
 FULL = FirstOrderSettings()
@@ -104,10 +114,38 @@ def test_changing_one_range_leaves_the_other_values_alone():
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_a_draw_makes_the_same_picture_bit_for_bit_after_json(preset):
-    draw = draw_first_order(PRESETS[preset], np.random.default_rng(3), 64)
-    again = from_json(to_json(draw))
-    assert again == draw
-    assert torch.equal(replay(draw, picture()), replay(again, picture()))
+    for seed in range(8):
+        steps = draw(PRESETS[preset], np.random.default_rng(seed), 64)
+        again = from_json(to_json(steps))
+        assert again == steps
+        assert torch.equal(replay(steps, picture()), replay(again, picture()))
+
+
+@pytest.mark.parametrize("preset", ["light", "medium", "heavy", "full", "published"])
+def test_drawing_a_first_order_preset_is_drawing_the_first_order(preset):
+    drawn, wanted = (function(PRESETS[preset], np.random.default_rng(3), 128) for function in (draw, draw_first_order))
+    assert drawn == wanted
+
+
+@pytest.mark.parametrize("preset", ["full", "pfstorer", "pf-heavy"])
+def test_a_batch_is_its_pictures_one_by_one(preset):
+    draws = [draw(PRESETS[preset], np.random.default_rng(seed), 48) for seed in range(6)]
+    images = torch.rand(6, 3, 48, 48, generator=torch.Generator().manual_seed(2))
+    low = replay_batch(draws, images)
+    assert all(torch.equal(low[place], replay(draws[place], images[place])) for place in range(6))
+
+
+def test_a_batch_that_does_not_fit_is_refused():
+    with pytest.raises(DataError, match="1 draws for 2 pictures"):
+        replay_batch([()], picture().expand(2, -1, -1, -1))
+    small = (Step("resize", {"height": 8, "width": 8}),)
+    with pytest.raises(DataError, match="can't be stacked"):
+        replay_batch([(), small], picture().expand(2, -1, -1, -1))
+
+
+def test_a_draw_without_steps_leaves_the_picture_as_it_is():
+    assert from_json(to_json(())) == ()
+    assert torch.equal(replay((), picture()), picture())
 
 
 def test_presets_split_every_range_without_gap_and_get_worse():
@@ -124,13 +162,17 @@ def test_presets_split_every_range_without_gap_and_get_worse():
     [
         ("{", "not JSON"),
         ('{"kind": "jpeg"}', "list of steps"),
-        ('[{"kind": "fog"}]', "unknown kind 'fog'; known kinds: blur, resize, noise, jpeg"),
+        ('[{"kind": "fog"}]', "unknown kind 'fog'; known kinds: blur, generalised blur"),
         ('[{"kind": "jpeg"}]', "jpeg has no values; it needs quality"),
         ('[{"kind": "jpeg", "quality": 500}]', "quality is 500; it must be a number from 1 to 100"),
         ('[{"kind": "jpeg", "quality": true}]', "quality is True"),
         ('[{"kind": "jpeg", "quality": 7.5}]', "quality is 7.5"),
         ('[{"kind": "noise", "sigma": NaN, "seed": 1}]', "sigma is nan"),
         ('[{"kind": "blur", "kernel": 4, "sigma_x": 1, "sigma_y": 1, "theta": 0}]', "must be odd"),
+        ('[{"kind": "median", "kernel": 7}]', "must be a number from 3 to 5"),
+        ('[{"kind": "median", "kernel": 4}]', "median kernel is 4; it must be odd"),
+        ('[{"kind": "sinc", "kernel": 7, "cutoff": 4}]', "cutoff is 4; it must be a number from"),
+        ('[{"kind": "round", "levels": 8}]', "round has levels; it needs"),
     ],
 )
 def test_a_draw_that_cannot_be_replayed_is_refused_with_the_reason(text, message):

@@ -21,7 +21,7 @@ from keepface.bench.sets import EFFNET, FID, TRUTH, Variance, effnet_distances, 
 from keepface.bench.settings import FREE, BenchSettings, Blind
 from keepface.bench.suite import Suite, find_suite
 from keepface.config import to_dict
-from keepface.degrade.chains import PRESETS, draw_first_order, replay
+from keepface.degrade.chains import PRESETS, draw, replay
 from keepface.engine.restorer import Restorer
 from keepface.errors import DataError, KeepfaceError, RecipeError
 from keepface.identity.embed import square_face
@@ -220,7 +220,7 @@ class _Run:
     def _low(self, preset: str, target: Target) -> Float[Tensor, "3 s s"]:
         """Return the target as the preset degrades it: the same picture on every line."""
         rng = numpy_generator(self.settings.seed, "bench", preset, target.person)
-        return replay(draw_first_order(PRESETS[preset], rng, self.size), self._square(target.photo))
+        return replay(draw(PRESETS[preset], rng, self.size), self._square(target.photo))
 
     def _batch(self, maker: Maker, preset: str, line: Line, placed: Sequence[tuple[int, Target]]) -> list[Result]:
         targets = [target for _, target in placed]

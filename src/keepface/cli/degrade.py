@@ -9,19 +9,21 @@ from keepface.cli.show import say
 from keepface.errors import DataError, OutputExistsError, RecipeError
 
 if TYPE_CHECKING:
-    from keepface.degrade.chains import Step
+    from keepface.degrade.step import Step
 
 
 def degrade(
     clean: Annotated[Path, typer.Argument(help="Photo to degrade.", show_default=False)],
     output: Annotated[Path, typer.Argument(metavar="OUT", help="File to write.", show_default=False)],
-    preset: Annotated[str | None, typer.Option(help="light, medium, heavy or full; default: medium.")] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="light, medium, heavy, full, pf-light, ...; default: medium.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="The same seed makes the same picture; default: 0.", min=0)] = None,
     draw_json: Annotated[Path | None, typer.Option(help="Also write what was drawn to this file.")] = None,
     replay: Annotated[Path | None, typer.Option(help="Repeat what an earlier --draw-json wrote.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace files that exist.")] = False,
 ) -> None:
-    """Degrade a clean photo: blur, shrink, noise, JPEG, enlarge."""
+    """Degrade a clean photo: blur, shrink, noise, JPEG, enlarge, and what else the preset holds."""
     if replay and (preset is not None or seed is not None):
         raise typer.BadParameter("repeats a draw as it was; leave out --preset and --seed", param_hint="--replay")
     from keepface.degrade import chains
@@ -37,16 +39,16 @@ def degrade(
     with_pixels(photo, chains.replay(steps, photo.pixels)).save(output, force)
     if draw_json:
         _write(draw_json, chains.to_json(steps) + "\n")
-    say(f"{clean} -> {output}  {', '.join(_words(step) for step in steps)}")
+    say(f"{clean} -> {output}  {', '.join(_words(step) for step in steps) or 'as it was'}")
 
 
 def _draw(preset: str, seed: int, shape: tuple[int, int]) -> "tuple[Step, ...]":
-    from keepface.degrade.chains import PRESETS, draw_first_order
+    from keepface.degrade.chains import PRESETS, draw
     from keepface.seeds import numpy_generator
 
     if preset not in PRESETS:
         raise RecipeError(f"preset {preset!r} is unknown; use {', '.join(PRESETS)}")
-    return draw_first_order(PRESETS[preset], numpy_generator(seed, "degrade"), shape)
+    return draw(PRESETS[preset], numpy_generator(seed, "degrade"), shape)
 
 
 def _read(path: Path, shape: tuple[int, int]) -> "tuple[Step, ...]":
@@ -56,7 +58,7 @@ def _read(path: Path, shape: tuple[int, int]) -> "tuple[Step, ...]":
         steps = from_json(path.read_text(encoding="utf-8"), str(path))
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: can't be read: {error}") from None
-    sizes = [(int(step.values["height"]), int(step.values["width"])) for step in steps if step.kind == "resize"]
+    sizes = [(int(step.values["height"]), int(step.values["width"])) for step in steps if "height" in step.values]
     if sizes and len(sizes) > 1 and sizes[-1] != shape:
         raise DataError(
             f"{path}: was drawn for a photo of {sizes[-1][1]} x {sizes[-1][0]}; this one is {shape[1]} x {shape[0]}"
@@ -77,10 +79,10 @@ def _write(path: Path, text: str) -> None:
 
 def _words(step: "Step") -> str:
     values = step.values
-    if step.kind == "resize":
+    if "height" in values:
         return f"{values['width']} x {values['height']}"
-    if step.kind == "jpeg":
+    if "quality" in values:
         return f"JPEG {values['quality']}"
-    if step.kind == "noise":
-        return f"noise {values['sigma']:.1f}"
-    return f"blur {values['sigma_x']:.1f} x {values['sigma_y']:.1f} px" if step.kind == "blur" else step.kind
+    if "sigma_x" in values:
+        return f"{step.kind} {values['sigma_x']:.1f} x {values['sigma_y']:.1f} px"
+    return f"{step.kind} {values['sigma']:.1f}" if "sigma" in values else step.kind

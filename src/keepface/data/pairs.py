@@ -19,7 +19,8 @@ from torch import Tensor
 from keepface.data.copies import SAME_PHOTO, find_copies
 from keepface.data.identities import by_person, real_references
 from keepface.data.prepare import Pack
-from keepface.degrade.chains import FirstOrderSettings, Step, draw_first_order, replay
+from keepface.degrade.chains import FirstOrderSettings, Settings, draw, replay_batch
+from keepface.degrade.step import Step
 from keepface.errors import DataError
 from keepface.image.files import from_uint8
 from keepface.seeds import derive, numpy_generator
@@ -31,7 +32,7 @@ SYNTHETIC = "synthetic"  # the source of photos that are references and never ta
 class PairSettings:
     """How targets, their references and their degradation are drawn."""
 
-    degradations: tuple[FirstOrderSettings, ...] = (FirstOrderSettings(),)  # each target draws one of them
+    degradations: tuple[Settings, ...] = (FirstOrderSettings(),)  # each target draws one of them
     min_references: int = 1  # a batch has this many at least
     max_references: int = 4  # and this many at most, the same for all its targets [FaceMe, Experimental Setup]
     min_others: int = 0  # > 0: only people with so many other photos are targets, and only they lead them [RIDFR]
@@ -127,7 +128,7 @@ class PairSampler:
         return PairBatch(
             plan=plan,
             clean=clean,
-            low=torch.stack([replay(target.draw, square) for target, square in zip(plan, clean, strict=True)]),
+            low=replay_batch([target.draw for target in plan], clean),
             features={name: values[rows] for name, values in self._flat.items()},
             is_dropped=torch.tensor([target.is_dropped for target in plan]),
             is_own=torch.from_numpy(own),
@@ -155,10 +156,10 @@ class PairSampler:
             flip=bool(rng.random() < settings.flip),
             references=draw_references(self._pools[photo], count, settings.max_references, rng),
             is_dropped=bool(is_batch_dropped if settings.dropout_per == "batch" else is_dropped),
-            draw=draw_first_order(self._degradation(rng), rng, self.pack.size),
+            draw=draw(self._degradation(rng), rng, self.pack.size),
         )
 
-    def _degradation(self, rng: np.random.Generator) -> FirstOrderSettings:
+    def _degradation(self, rng: np.random.Generator) -> Settings:
         among = self.settings.degradations
         return among[int(rng.integers(len(among)))] if len(among) > 1 else among[0]
 

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from keepface.degrade.chains import PRESETS, draw_first_order, replay
+from keepface.degrade.chains import PRESETS, draw, replay
 
 MIRRORED = (1, 0, 2, 4, 3)  # where each of the five points is in a mirrored face
 TURN_DEG = 8.0
@@ -46,8 +46,8 @@ def change(image: Float[Tensor, "3 s s"], landmarks: Float[np.ndarray, "5 2"], r
         changed, points = changed.flip(2), flip_points(points, side)
     changed = _relight(changed, rng)
     is_degraded = rng.random() < DEGRADED_SHARE
-    draw = draw_first_order(PRESETS["light"], rng, side)
-    return Variant(replay(draw, changed) if is_degraded else changed.contiguous(), points.astype(np.float32))
+    steps = draw(PRESETS["light"], rng, side)
+    return Variant(replay(steps, changed) if is_degraded else changed.contiguous(), points.astype(np.float32))
 
 
 def flip_points(points: Float[np.ndarray, "5 2"], side: int) -> Float[np.ndarray, "5 2"]:

@@ -21,7 +21,7 @@ from torch import Tensor
 from keepface.bench.study.folders import Found, common_photos, control_sources, find
 from keepface.bench.study.plan import PICTURES, QUESTIONS, Choice, Study, Task, picture_path, write_study
 from keepface.bench.study.settings import StudySettings
-from keepface.degrade.chains import PRESETS, draw_first_order, replay
+from keepface.degrade.chains import PRESETS, draw, replay
 from keepface.errors import DataError, OutputExistsError
 from keepface.image.files import Photo, from_uint8, read_photo, to_uint8, write_photo
 from keepface.image.size import resize
@@ -134,7 +134,7 @@ class _Writer:
         choices = [Choice(right, "")]
         for copy in range(1, copies):
             rng = numpy_generator(self.seed, "control", question, number, copy)
-            steps = draw_first_order(PRESETS[CONTROL_PRESET], rng, (pixels.shape[1], pixels.shape[2]))
+            steps = draw(PRESETS[CONTROL_PRESET], rng, (pixels.shape[1], pixels.shape[2]))
             choices.append(Choice(self._write(replay(steps, pixels), "wrong", question, number, copy), ""))
         return Task(
             self._opaque("control", question, number),
