@@ -58,6 +58,7 @@ class References:
 
     kept: tuple[Reference, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
+    person: str | None = None  # their name, where they come from the library of people
 
     @property
     def features(self) -> list[IdentityFeatures]:
