@@ -231,9 +231,16 @@ class FaceMe:
         generators = [generator(seed, "restore") for seed in seeds]
         scheduler = make_scheduler(dict(family.scheduler.config), settings.name, settings.steps, family.device)
         x_T = start_latent(scheduler, family.encode(low), settings, generators)
-        control = low.to(x_T) * 2 - 1  # [-1, 1], as the published ControlNet wants it
-        predict = self._bind(scheduler, references, guidance, control)
+        predict = self.bind(scheduler, low, references, guidance)
         yield from sample(predict, scheduler, x_T, generators, settings.fidelity)
+
+    @torch.no_grad()
+    def bind(
+        self, scheduler: Any, low: Float[Tensor, "b 3 s s"], references: Sequence[References | None], guidance: float
+    ) -> Predict:
+        """Bind squares, their references and guidance; see `Method.bind`."""
+        control = low.to(self.family.device, self.family.dtype) * 2 - 1  # [-1, 1], as the published ControlNet wants it
+        return self._bind(scheduler, references, guidance, control)
 
     @torch.no_grad()
     def synthesise(

@@ -3,14 +3,14 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from keepface.diffusion.family import Family
-from keepface.diffusion.sampler import SamplerSettings, StartName, Step
+from keepface.diffusion.sampler import Predict, SamplerSettings, StartName, Step
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,7 @@ class Defaults:
     start: StartName = "low"
     guidance: float | None = None
     temperature: float | None = None
+    takes_any_crop: bool = False  # it needs no aligned faces: what is larger than its squares is restored by tiles
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,15 @@ class Method(Protocol):
         seeds: Sequence[int],
     ) -> Iterator[Step]:
         """Yield each sampling step; `decode` of the last step's latent is the restored square."""
+        ...
+
+    def bind(
+        self, scheduler: Any, low: Float[Tensor, "b 3 s s"], references: Sequence[References | None], guidance: float
+    ) -> Predict:
+        """Bind squares (RGB, 0..1), their references and guidance, so that a sampler sees x_t and t alone.
+
+        `restore` samples with it, and a large picture is restored with it tile by tile.
+        """
         ...
 
     def trainable(self, phase: str) -> nn.Module:

@@ -28,7 +28,7 @@ from keepface.diffusion.faceid_plus import AdapterSettings, IdentityAdapter, loa
 from keepface.diffusion.family import Family, load_network, save_network
 from keepface.diffusion.guidance import guide_halves
 from keepface.diffusion.objective import denoising_loss, noised
-from keepface.diffusion.sampler import SamplerSettings, Step, make_scheduler, sample, start_latent
+from keepface.diffusion.sampler import Predict, SamplerSettings, Step, make_scheduler, sample, start_latent
 from keepface.errors import RecipeError, WeightsError
 from keepface.methods.method import Phase, References, TrainBatch, guided_groups
 from keepface.seeds import derive, generator
@@ -194,15 +194,24 @@ class RIDFR:
         Raises:
             WeightsError: references for a family without the identity part, or not of this family's networks.
         """
-        family, condition = self.family, self._condition(low)
+        family = self.family
         generators = [generator(seed, "restore") for seed in seeds]
         scheduler = make_scheduler(dict(family.scheduler.config), settings.name, settings.steps, family.device)
         is_noise_alone = settings.start == "noise" and settings.fidelity == 0
         z_LQ = torch.zeros(len(low), *family.latent_shape) if is_noise_alone else family.encode(low)
-        x_T = start_latent(scheduler, z_LQ.to(condition), settings, generators)
+        x_T = start_latent(scheduler, z_LQ.to(family.device, family.dtype), settings, generators)
+        predict = self.bind(scheduler, low, references, guidance)
+        yield from sample(predict, scheduler, x_T, generators, settings.fidelity)
+
+    @torch.no_grad()
+    def bind(
+        self, scheduler: Any, low: Float[Tensor, "b 3 s s"], references: Sequence[References | None], guidance: float
+    ) -> Predict:
+        """Bind squares, their references and guidance; see `Method.bind`, and `restore` for what it raises."""
+        condition = self._condition(low)
         groups = guided_groups(references, guidance)
         copies, identity = len(groups), self._inject([item for group in groups for item in group])
-        detail_px = torch.full((len(low),), float(family.size), device=family.device)
+        detail_px = torch.full((len(low),), float(self.family.size), device=self.family.device)
 
         def predict(x_t: Tensor, t: Tensor) -> Tensor:
             x, each_t = scheduler.scale_model_input(x_t, t), t.expand(len(x_t))
@@ -211,7 +220,7 @@ class RIDFR:
             found = self._predict(x.repeat(sizes), each_t.repeat(copies), identity, residuals, detail_px.repeat(copies))
             return found if copies == 1 else guide_halves(found, guidance)
 
-        yield from sample(predict, scheduler, x_T, generators, settings.fidelity)
+        return predict
 
     def _condition(self, low: Float[Tensor, "b 3 s s"]) -> Float[Tensor, "b c h w"]:
         """Return what the content module sees of the low picture."""
