@@ -12,7 +12,7 @@ from typer.testing import Result
 import keepface
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMANDS = ("restore", "degrade", "train", "bench", "data", "weights", "cache", "study")
+COMMANDS = ("restore", "degrade", "train", "bench", "data", "weights", "cache", "study", "person")
 
 
 def python(*words: str) -> subprocess.CompletedProcess[str]:

@@ -11,9 +11,11 @@ from torch import Tensor
 
 from keepface.engine.photo import Progress
 from keepface.engine.settings import RestoreSettings
+from keepface.engine.whole import Tiled
 from keepface.identity.embed import IdentityEmbedder, IdentityFeatures
 from keepface.identity.recogniser import JUDGE, RECOGNISERS, Recogniser
 from keepface.image.files import Photo, write_photo
+from keepface.image.tiles import Layout
 
 ALBUM = Path(__file__).resolve().parents[2].parent / "shared" / "album"
 ANNA, BEN = "lfw-4606", "lfw-1043"  # two people of the album; the first is alone in photo 00
@@ -53,6 +55,20 @@ class PlainRestorer:
             progress(settings.steps, settings.steps)
         lifts = torch.tensor([0.0 if items else LIFT for items in references]).view(-1, 1, 1, 1)
         return low / 2 + lifts + torch.tensor([0.05, 0.0, 0.0]).view(1, 3, 1, 1)
+
+    def restore_tiles(
+        self,
+        low: Tensor,
+        references: Sequence[IdentityFeatures],
+        settings: RestoreSettings,
+        seed: int,
+        weights: Sequence[float] | None = None,
+        progress: Progress | None = None,
+    ) -> Tiled:
+        """Do to a picture what is done to a square, and say that it was two tiles."""
+        whole = self.restore_squares(low[None], [references], settings, [seed], None, progress)[0]
+        height, width = low.shape[1:]
+        return Tiled(whole, Layout((height, width), (height, width // 2), (0,), (0, width - width // 2)))
 
 
 def load_restorer() -> PlainRestorer:

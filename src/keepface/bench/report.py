@@ -140,10 +140,12 @@ _FORMS = ("total", "pairwise")
 def _head(findings: Findings) -> list[Block]:
     suite, settings, restore = findings.suite, findings.settings, findings.settings.restore
     people = len({result.person for result in findings.results})
+    cleaned = ", low pictures cleaned first" if restore.clean else ""
     asked = (
         f"{people} people, one photo each, squares of {findings.size} px; the same degraded picture and the same start "
-        f"noise in every row of a table. Seed {settings.seed}, {restore.steps} steps, {restore.sampler}. An arrow says "
-        f"which way is better. Intervals: paired bootstrap over people, {settings.resamples} resamples; bold where "
+        f"noise in every row of a table. Seed {settings.seed}, {restore.steps} steps, {restore.sampler}{cleaned}. An "
+        "arrow says which way is better. "
+        f"Intervals: paired bootstrap over people, {settings.resamples} resamples; bold where "
         "zero is outside. A row with a smaller n is of fewer people: compare rows by the table of differences. A "
         "number in brackets counts the pictures of a mean that are fewer than n. Seconds are a face's share of its "
         "batch, references already embedded; the peak of memory is a batch's, of the process or on CUDA of torch. "

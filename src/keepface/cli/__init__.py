@@ -10,6 +10,7 @@ from keepface.cli.bench import bench
 from keepface.cli.cache import cache
 from keepface.cli.data import data
 from keepface.cli.degrade import degrade
+from keepface.cli.person import person
 from keepface.cli.restore import restore
 from keepface.cli.show import report, say
 from keepface.cli.study import study
@@ -61,6 +62,7 @@ app.command()(restore)
 app.command()(degrade)
 app.command()(train)
 app.command()(bench)
+app.add_typer(person, name="person")
 app.add_typer(study, name="study")
 app.add_typer(data, name="data")
 app.add_typer(weights, name="weights")

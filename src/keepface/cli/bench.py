@@ -1,5 +1,6 @@
 """keepface bench: measure methods on photos of known people, and write the tables."""
 
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -9,6 +10,7 @@ import typer
 from keepface.cli.show import progress, say, say_json
 
 NAMES = "; several by commas or by giving the option again"
+Clean = Annotated[bool, typer.Option("--clean", help="Send low pictures through the family's cleaner first.")]
 Presets = Annotated[list[str] | None, typer.Option(help=f"Only these degradations{NAMES}.", show_default="the suite's")]
 
 
@@ -34,6 +36,7 @@ def bench(
     preset: Presets = None,
     size: Annotated[int | None, typer.Option(help="Side of the squares, px.", show_default="the family's")] = None,
     steps: Annotated[int, typer.Option(help="Sampling steps.")] = 20,
+    clean: Clean = False,
     seed: Annotated[int, typer.Option(help="Of degradations and start noise.", min=0)] = 0,
     limit: Annotated[int | None, typer.Option(help="Only the first so many people.", min=1)] = None,
     pictures: Annotated[int, typer.Option(help="People shown in the grids.", min=0)] = 6,
@@ -53,7 +56,7 @@ def bench(
         methods=_names(method) or ("faceme",),
         blind=tuple(parse_blind(item) for item in blind or ()),
         device=device,
-        restore=RestoreSettings(steps=steps),
+        restore=RestoreSettings(steps=steps, clean=clean),
         metrics=(*METRICS, *SET_METRICS) if named == ("all",) else named or DEFAULT_METRICS,
         presets=_names(preset),
         size=size,
@@ -62,6 +65,7 @@ def bench(
         pictures=pictures,
         batch=batch,
     )
+    _check_cleaners(settings.families if clean else ())
     with progress(suite) as advance:
         outcome = run_suite(suite, data, output, settings, progress=advance)
     if as_json:
@@ -70,6 +74,15 @@ def bench(
     say(f"{outcome.report}: {outcome.measured} pictures measured, {outcome.kept} kept from an earlier run")
     if outcome.not_measured:
         say(f"{outcome.not_measured} could not be measured; the report says why")
+
+
+def _check_cleaners(families: Iterable[str]) -> None:
+    """Refuse families without a cleaner before anything is measured."""
+    from keepface.diffusion.cleaner import check_cleaner
+    from keepface.diffusion.family import locate
+
+    for name in families:
+        check_cleaner(locate(name))
 
 
 def _names(given: list[str] | None) -> tuple[str, ...]:

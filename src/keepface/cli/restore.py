@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from keepface.cli.paths import Job, Jobs, plan
+from keepface.cli.person import open_people, references_of
 from keepface.cli.show import FAILED, progress, report, say, say_json, tell
 from keepface.errors import KeepfaceError, OutputExistsError, PhotoError, RecipeError
 
 if TYPE_CHECKING:
-    from keepface.engine.photo import SquareRestorer
     from keepface.engine.references import References
     from keepface.engine.result import Restoration
     from keepface.engine.settings import RestoreSettings
+    from keepface.engine.whole import PictureRestorer
     from keepface.image.files import Limits
 
 
@@ -35,15 +36,20 @@ class Model:
     device: str | None
     precision: str | None
     keeps_features: bool = False  # of the references, in the user's cache folder
+    cleans: bool = False  # low faces first, so that a family without a cleaner is told before the work
 
-    def load(self) -> "SquareRestorer":
+    def load(self) -> "PictureRestorer":
         """Load the networks, without diffusers' own progress bars: a call has one bar, its photo's."""
         from diffusers.utils.logging import disable_progress_bar
 
         from keepface.cli.cache import features_folder
+        from keepface.diffusion.cleaner import check_cleaner
+        from keepface.diffusion.family import locate
         from keepface.engine.restorer import Restorer
 
         disable_progress_bar()
+        if self.cleans:
+            check_cleaner(locate(self.family))
         cache = features_folder() if self.keeps_features else None
         return Restorer.from_pretrained(self.family, self.method, self.device, self.precision, cache)
 
@@ -60,6 +66,8 @@ class Call:
     seed: int
     is_aligned: bool | None
     force: bool
+    person: str | None = None  # of the library
+    library: Path | None = None
 
 
 def restore(
@@ -70,6 +78,8 @@ def restore(
     ref: Annotated[
         list[Path] | None, typer.Option(metavar="PHOTO", help="Photo of the person; may be repeated.")
     ] = None,
+    person: Annotated[str | None, typer.Option(metavar="NAME", help="Person of the library; --ref adds to it.")] = None,
+    library: Annotated[Path | None, typer.Option(envvar="KEEPFACE_LIBRARY", help="The library's folder.")] = None,
     ref_weight: Annotated[
         list[float] | None, typer.Option(metavar="WEIGHT", help="Weight 0..1 of each --ref, in order.")
     ] = None,
@@ -81,9 +91,12 @@ def restore(
     guidance: Annotated[float | None, typer.Option(help="Guidance scale; default: the method's own.")] = None,
     temperature: Annotated[float | None, typer.Option(help="Start noise, 0..1; less invents less.")] = None,
     fidelity: Annotated[float, typer.Option(help="0 draws faces anew, towards 1 they are hardly changed.")] = 0.0,
+    clean: Annotated[bool, typer.Option("--clean", help="Take noise, blocks and blur out first.")] = False,
     identity: Annotated[float, typer.Option(help="Strength of the references, 0..1.")] = 1.0,
     colour: Annotated[str, typer.Option(help="Colours from the input: wavelet, adain or none.")] = "wavelet",
     aligned: Annotated[bool | None, typer.Option("--aligned/--not-aligned", help="Is INPUT a face square?")] = None,
+    tile: Annotated[bool | None, typer.Option("--tile/--no-tile", help="The whole picture, by tiles.")] = None,
+    scale: Annotated[float, typer.Option(help="Enlarge the whole picture 1 to 20 times, by tiles.")] = 1.0,
     keep_worse: Annotated[bool, typer.Option("--keep-worse", help="Keep faces that became less like --ref.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Refuse doubtful references.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace outputs that exist.")] = False,
@@ -102,15 +115,15 @@ def restore(
     from keepface.image.files import Limits
 
     chosen: dict[str, Any] = {"steps": steps, "sampler": sampler, "guidance": guidance, "temperature": temperature}
-    chosen |= {"fidelity": fidelity, "identity": identity, "colour": colour}
-    chosen |= {"strict": strict, "max_faces": max_faces, "keep_worse": keep_worse}
+    chosen |= {"fidelity": fidelity, "clean": clean, "identity": identity, "colour": colour, "keep_worse": keep_worse}
+    chosen |= {"tile": tile, "scale": scale, "max_pixels": max_pixels, "strict": strict, "max_faces": max_faces}
     settings = from_dict(RestoreSettings, chosen, "restore")
     weights = tuple(ref_weight) if ref_weight else None
     if weights is not None and len(weights) != len(references):
         raise RecipeError(f"{len(references)} --ref and {len(weights)} --ref-weight; give one weight for each, or none")
-    call = Call(jobs, tuple(references), weights, settings, Limits(max_pixels), seed, aligned, force)
+    call = Call(jobs, tuple(references), weights, settings, Limits(max_pixels), seed, aligned, force, person, library)
     rows = []
-    for row, restoration in _rows(call, Model(method, family, device, precision, cache)):
+    for row, restoration in _rows(call, Model(method, family, device, precision, cache, clean)):
         rows.append(row)
         _tell(row, restoration, as_json)
     if as_json:
@@ -192,23 +205,26 @@ def _check_output(job: Job, call: Call) -> None:
         raise PhotoError(f"{job.output}: there is no folder {job.output.parent}; make it first")
 
 
-def _load(call: Call, model: Model) -> "tuple[SquareRestorer, References]":
+def _load(call: Call, model: Model) -> "tuple[PictureRestorer, References]":
     from keepface.engine.references import gather_references
 
+    people = open_people(call.library) if call.person is not None else None
     restorer = model.load()
     references = gather_references(restorer, call.references, call.weights, call.settings.strict)
+    if people is not None and call.person is not None:
+        references = references_of(restorer, people, call.person, references, call.settings.strict)
     for item in references.left_out:
         tell(f"reference {item.source} left out: {item.reason}")
     return restorer, references
 
 
-def _restore(job: Job, call: Call, restorer: "SquareRestorer", references: "References") -> "Restoration":
-    from keepface.engine.photo import restore_photo
+def _restore(job: Job, call: Call, restorer: "PictureRestorer", references: "References") -> "Restoration":
+    from keepface.engine.whole import restore_any
     from keepface.image.files import read_photo
 
     photo = read_photo(job.source, call.limits)
     with progress(job.source.name) as advance:
-        restoration = restore_photo(restorer, photo, references, call.settings, call.seed, call.is_aligned, advance)
+        restoration = restore_any(restorer, photo, references, call.settings, call.seed, call.is_aligned, advance)
     same_format = job.source.suffix.lower() == job.output.suffix.lower()
     if restoration.changed or not same_format:
         restoration.save(job.output, force=call.force)
@@ -247,7 +263,11 @@ def _tell(row: Row, restoration: "Restoration | None", as_json: bool) -> None:
 
 
 def _done(restoration: "Restoration") -> str:
+    first = "cleaned and " if restoration.cleaned else ""
+    if restoration.tiles:
+        height, width = restoration.image.pixels.shape[1:]
+        return f"whole picture {first}restored by {restoration.tiles} tiles, {width} x {height} px"
     if restoration.faces[0].box is None:
         return "no face found, photo left as it is"
     count = sum(face.restored for face in restoration.faces)
-    return f"{count} of {len(restoration.faces)} face{'s' if len(restoration.faces) > 1 else ''} restored"
+    return f"{count} of {len(restoration.faces)} face{'s' if len(restoration.faces) > 1 else ''} {first}restored"

@@ -236,7 +236,8 @@ def _result(
         None if after is None else float(cosine(after, before)),
     )
     reason = plan.reason or _lost_likeness(likeness)
-    return FaceResult(plan.face.box, plan.is_restored, reason, likeness, seed, restorer.method.name)
+    person = references.person if plan.is_led else None
+    return FaceResult(plan.face.box, plan.is_restored, reason, likeness, seed, restorer.method.name, person)
 
 
 def _left_alone(result: FaceResult) -> FaceResult:

@@ -53,7 +53,10 @@ class FaceResult:
 
 @dataclass(frozen=True, eq=False)
 class Restoration:
-    """One photo restored: the picture, its faces (largest first), and the references that were left out."""
+    """One photo restored: the picture, its faces (largest first), and the references that were left out.
+
+    A picture restored whole by tiles has no faces: none were looked for.
+    """
 
     image: Photo
     input: str  # names the photo given
@@ -61,19 +64,31 @@ class Restoration:
     seconds: float
     settings: RestoreSettings
     left_out: tuple[LeftOut, ...] = ()
+    tiles: int = 0  # of which the whole picture was made; 0: it was restored face by face
 
     @property
     def changed(self) -> bool:
-        """Tell whether any face was restored; otherwise the picture is the one given, bit for bit."""
-        return any(face.restored for face in self.faces)
+        """Tell whether anything was restored; otherwise the picture is the one given, bit for bit."""
+        return self.tiles > 0 or any(face.restored for face in self.faces)
+
+    @property
+    def cleaned(self) -> bool:
+        """Tell whether the pre-cleaner ran before what was restored."""
+        return self.settings.clean and self.changed
 
     def save(self, path: Path | str, force: bool = False) -> None:
         """Write the picture, as `keepface.image.files.write_photo`."""
         self.image.save(path, force)
 
     def to_json(self, output: str | None = None) -> dict[str, Any]:
-        """Return the row that `keepface restore --json` prints; `output` is where the picture was written."""
-        return _row(self.input, output, None, self.seconds, self.faces)
+        """Return the row that `keepface restore --json` prints; `output` is where the picture was written.
+
+        A row has one more key, `"cleaned": true`, where the pre-cleaner ran, and `"tiles"`, how many, where the whole
+        picture was restored by tiles.
+        """
+        row = _row(self.input, output, None, self.seconds, self.faces)
+        more: dict[str, Any] = {"cleaned": True} if self.cleaned else {}
+        return row | more | ({"tiles": self.tiles} if self.tiles else {})
 
 
 def failed(source: str, error: str, seconds: float) -> dict[str, Any]:

@@ -6,6 +6,8 @@ from typing import Literal
 
 from keepface.errors import RecipeError
 
+MAX_SCALE = 20  # times as long as before [PFStorer]
+
 
 @dataclass(frozen=True)
 class RestoreSettings:
@@ -16,6 +18,7 @@ class RestoreSettings:
     guidance: float | None = None  # classifier-free guidance; None: the method's own
     temperature: float | None = None  # share of the start noise, 0..1; less invents less; None: the family's own
     fidelity: float = 0.0  # 0 draws the face anew, led by the photo; towards 1 the photo is hardly changed
+    clean: bool = False  # the family's pre-cleaner takes noise, blocks and blur out of the low face first
     identity: float = 1.0  # strength of the references, 0 (as if there were none) to 1
     colour: Literal["wavelet", "adain", "none"] = "wavelet"  # how the low picture's colours are given back
     strict: bool = False  # refuse where a doubtful reference would be left out
@@ -24,6 +27,12 @@ class RestoreSettings:
     keep_grey: bool = True  # a grey photo stays grey
     keep_worse: bool = False  # also paste faces that became less like the references, instead of leaving them alone
     max_faces: int = 50  # a photo with more is refused
+    tile: bool | None = None  # restore the whole picture by tiles; None: as the method needs, and for another size
+    scale: float = 1.0  # times as long as the photo's sides, 1 to 20; only by tiles
+    size: tuple[int, int] | None = None  # height and width in pixels, instead of a scale; only by tiles
+    tile_overlap: float = 0.5  # share of a tile's side that its neighbour covers too; less is faster
+    tile_batch: int = 4  # tiles in the networks at once; the picture does not depend on it
+    max_pixels: int = 64_000_000  # a larger result is refused; only by tiles
 
     def __post_init__(self) -> None:
         floor = self.same_person_floor
@@ -35,8 +44,22 @@ class RestoreSettings:
             "identity": (self.identity, 0, 1),
             "same_person_floor": (0.0 if floor is None else floor, -1, 1),
             "max_faces": (self.max_faces, 1, math.inf),
+            "scale": (self.scale, 1, MAX_SCALE),
+            "size": (min(self.size or (1,)), 1, math.inf),
+            "tile_overlap": (self.tile_overlap, 0, 0.9),
+            "tile_batch": (self.tile_batch, 1, math.inf),
+            "max_pixels": (self.max_pixels, 1, math.inf),
         }
         for name, (value, least, most) in limits.items():
             if not least <= value <= most:
                 wanted = f"from {least} to {most}" if math.isfinite(most) else f"{least} or more"
                 raise RecipeError(f"{name} is {value}; it must be {wanted}")
+        if self.size is not None and self.scale != 1:
+            raise RecipeError(f"scale is {self.scale} and size is {self.size}; give one of them")
+        if self.tile is False and self.changes_size:
+            raise RecipeError("another size is made by tiles alone; leave out --no-tile, or --scale")
+
+    @property
+    def changes_size(self) -> bool:
+        """Tell whether another size than the photo's is asked for."""
+        return self.scale != 1 or self.size is not None

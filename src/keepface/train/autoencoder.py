@@ -12,6 +12,7 @@ from torch.nn import functional
 from keepface.config import from_dict
 from keepface.data.prepare import Pack
 from keepface.diffusion import latents
+from keepface.diffusion.cleaner import keep_cleaner
 from keepface.diffusion.family import Family
 from keepface.identity.image_encoder import ImageEncoder
 from keepface.image.files import from_uint8
@@ -117,6 +118,7 @@ class AutoencoderTask:
         scale = family.card.latent_scale if self._weights.decoder_only else self._measure()
         history = (*family.card.history, history_line(self._recipe))
         replace(family, card=replace(family.card, latent_scale=scale, history=history)).save_pretrained(folder)
+        keep_cleaner(family.folder, folder)
         if self._weights.decoder_only and family.folder:
             for name in METHODS:  # what methods learned on these latents still holds
                 if (family.folder / name).is_dir():

@@ -12,6 +12,7 @@ from torch import Tensor
 from keepface.data.pairs import PairSampler
 from keepface.data.prepare import Pack
 from keepface.data.reference_photos import ReferencePhotos
+from keepface.diffusion.cleaner import keep_cleaner
 from keepface.diffusion.family import Family
 from keepface.diffusion.sampler import SamplerSettings, Step
 from keepface.errors import RecipeError
@@ -82,11 +83,12 @@ class MethodTask:
         return Validation(numbers, _grid([batch.clean, batch.low, *pictures]))
 
     def export(self, folder: Path) -> None:
-        """Write the family with the method's parts, and with other methods' if these still fit its UNet."""
+        """Write the family with the method's parts, its cleaner, and other methods' if these still fit its UNet."""
         card = self.family.card
         told = replace(card, history=(*card.history, history_line(self._recipe)))
         replace(self.family, card=told).save_pretrained(folder)
         self.method.save(folder, torch.float16)
+        keep_cleaner(self.family.folder, folder)
         changed = {id(parameter) for parameter in self.networks.parameters()}
         if self.family.folder and not any(id(parameter) in changed for parameter in self.family.unet.parameters()):
             for name in METHODS.keys() - {self.method.name}:

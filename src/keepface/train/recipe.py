@@ -92,7 +92,7 @@ class BatchSettings:
 class Recipe:
     """One training run."""
 
-    task: str  # "autoencoder" or a method's name
+    task: str  # "autoencoder", "cleaner" or a method's name
     phase: str = ""  # a method's training phase
     init_from: str = ""  # family to start from: bundled name, folder or hub id; empty starts from nothing
     goes_on: bool = False  # a method's phase takes every part that family has; else what the paper begins afresh is so

@@ -12,6 +12,7 @@ from keepface.diffusion.family import Family
 from keepface.errors import DataError, RecipeError
 from keepface.methods import METHODS, SETTINGS
 from keepface.train.autoencoder import AutoencoderTask
+from keepface.train.cleaner import CleanerTask
 from keepface.train.fresh import fresh_family
 from keepface.train.loop import Task, make_accelerator, train
 from keepface.train.method_task import MethodTask
@@ -69,8 +70,12 @@ def make_task(recipe: Recipe, train_pack: Pack, val_pack: Pack, device: torch.de
             )
     if recipe.task == "autoencoder":
         return AutoencoderTask(family, train_pack, val_pack, recipe)
+    if recipe.task == "cleaner":
+        return CleanerTask(family, train_pack, val_pack, recipe)
     if recipe.task not in METHODS:
-        raise RecipeError(f"task {recipe.task!r} is unknown; use autoencoder or one of {', '.join(METHODS)}")
+        raise RecipeError(
+            f"task {recipe.task!r} is unknown; use autoencoder or one of {', '.join(METHODS)}, or cleaner"
+        )
     if not train_pack.features or not val_pack.features:
         raise DataError(f"{train_pack.folder}: has no identity features; prepare it again without --no-features")
     settings = from_dict(SETTINGS[recipe.task], recipe.method, "[method]")
