@@ -26,8 +26,15 @@ class WeightedAttnProcessor:
         """Attend from `hidden_states` to the prompt tokens, or to itself when there are none."""
         context = hidden_states if encoder_hidden_states is None else encoder_hidden_states
         bias = None if encoder_hidden_states is None else token_bias
-        q, k, v = (split_heads(attn, x) for x in (attn.to_q(hidden_states), attn.to_k(context), attn.to_v(context)))
-        return join_heads(attn, attend(q, k, v, bias))
+        return join_heads(attn, attend(*project(attn, hidden_states, context), bias))
+
+
+def project(
+    attn: Attention, x: Float[Tensor, "b n c"], context: Float[Tensor, "b m d"]
+) -> tuple[Float[Tensor, "b heads n c2"], Float[Tensor, "b heads m c2"], Float[Tensor, "b heads m c2"]]:
+    """Return a layer's queries of `x`, and its keys and values of `context`, by heads."""
+    q, k, v = (split_heads(attn, y) for y in (attn.to_q(x), attn.to_k(context), attn.to_v(context)))
+    return q, k, v
 
 
 def split_heads(attn: Attention, x: Float[Tensor, "b n c"]) -> Float[Tensor, "b heads n c2"]:

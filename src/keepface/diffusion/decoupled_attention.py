@@ -15,7 +15,7 @@ from diffusers.models.attention_processor import Attention
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from keepface.diffusion.attention import attend, join_heads, split_heads
+from keepface.diffusion.attention import attend, join_heads, project, split_heads
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +55,7 @@ class DecoupledAttnProcessor:
     ) -> Float[Tensor, "b n c"]:
         """Attend to the prompt's tokens and, beside them, to the identity's; both go through one output map."""
         context = hidden_states if encoder_hidden_states is None else encoder_hidden_states
-        q, k, v = (split_heads(attn, x) for x in (attn.to_q(hidden_states), attn.to_k(context), attn.to_v(context)))
+        q, k, v = project(attn, hidden_states, context)
         out = attend(q, k, v, token_bias)
         if ip_hidden_states is not None:
             tokens, keys = ip_hidden_states.tokens, self.keys

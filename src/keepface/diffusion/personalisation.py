@@ -23,7 +23,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
-from keepface.diffusion.attention import attend, join_heads, log_weights, split_heads
+from keepface.diffusion.attention import attend, join_heads, log_weights, project
 from keepface.errors import RecipeError
 
 SPARSE_FROM = 8  # ours: decoders with so many transformers have a block in every second, as ViCo; others in each
@@ -91,14 +91,12 @@ class PersonalisationBlock(nn.Module):
 
     def _read(self, x: Float[Tensor, "b n c"], words: Float[Tensor, "m d"]) -> Float[Tensor, "b n c"]:
         c = words.to(x).expand(len(x), -1, -1)
-        q, k, v = (split_heads(self.text, y) for y in (self.text.to_q(x), self.text.to_k(c), self.text.to_v(c)))
-        return join_heads(self.text, attend(q, k, v, None))
+        return join_heads(self.text, attend(*project(self.text, x, c), None))
 
     def _look(
         self, x: Float[Tensor, "b n c"], r: Float[Tensor, "b n c"], is_seen: Bool[Tensor, "b n"]
     ) -> Float[Tensor, "b n c"]:
-        q, k, v = (split_heads(self.image, y) for y in (self.image.to_q(x), self.image.to_k(r), self.image.to_v(r)))
-        return join_heads(self.image, attend(q, k, v, log_weights(is_seen.float())))
+        return join_heads(self.image, attend(*project(self.image, x, r), log_weights(is_seen.float())))
 
 
 def read_with_shares(
@@ -106,7 +104,7 @@ def read_with_shares(
 ) -> tuple[Float[Tensor, "b n c"], Float[Tensor, "b n m"]]:
     """Attend from patches to words; return what is read, and the words' shares averaged over the heads."""
     c = words.to(x).expand(len(x), -1, -1)
-    q, k, v = (split_heads(layer, y) for y in (layer.to_q(x), layer.to_k(c), layer.to_v(c)))
+    q, k, v = project(layer, x, c)
     shares = (q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5).float().softmax(-1)  # b heads n m
     return join_heads(layer, shares.to(v) @ v), shares.mean(1)
 

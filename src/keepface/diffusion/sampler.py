@@ -51,6 +51,11 @@ class SamplerSettings:
         if self.steps < 1:
             raise RecipeError(f"steps is {self.steps}; at least 1 is needed")
 
+    @property
+    def starts_from_low(self) -> bool:
+        """Tell whether the low picture's latent is part of the start; otherwise it need not be computed."""
+        return self.start != "noise" or self.fidelity > 0
+
 
 @dataclass(frozen=True, eq=False)
 class Step:

@@ -173,10 +173,10 @@ def sample_tiles(
     squares = layout.scaled(pixels_per_cell(family))
     padded = reflect_pad(low, squares.size)
     scheduler = make_scheduler(dict(family.scheduler.config), wanted.name, wanted.steps, family.device)
-    if wanted.start == "noise" and wanted.fidelity == 0:
-        z_LQ = torch.zeros(1, family.latent_shape[0], *layout.size, device=family.device, dtype=family.dtype)
-    else:
+    if wanted.starts_from_low:
         z_LQ = tiled_encode(family, padded, layout, sampling.batch)
+    else:
+        z_LQ = torch.zeros(1, family.latent_shape[0], *layout.size, device=family.device, dtype=family.dtype)
     x_T = start_latent(scheduler, z_LQ, wanted, generators)
 
     def bind(tiles: Sequence[Tile]) -> Predict:

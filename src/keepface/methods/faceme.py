@@ -28,7 +28,7 @@ from keepface.diffusion.objective import PictureLoss, denoising_loss, noised, pr
 from keepface.diffusion.prompt import Prompt
 from keepface.diffusion.sampler import Predict, SamplerSettings, Step, make_scheduler, sample, start_latent
 from keepface.errors import RecipeError, WeightsError
-from keepface.methods.method import References, TrainBatch, guided_groups
+from keepface.methods.method import References, TrainBatch, guided_groups, own_folder, sample_squares
 from keepface.seeds import derive, generator
 from keepface.weights.store import load_strictly, read_metadata, read_safetensors, write_safetensors
 
@@ -198,9 +198,7 @@ class FaceMe:
         Raises:
             WeightsError: the family was never trained for FaceMe, or a file is damaged.
         """
-        if family.folder is None or not (family.folder / cls.name).is_dir():
-            raise WeightsError(f"family {family.card.name!r} has no {cls.name} weights; train them: keepface train")
-        folder = family.folder / cls.name
+        folder = own_folder(family, cls.name)
         controlnet = load_network(ControlNetModel, folder / "controlnet", family.dtype)
         method = cls(family, controlnet, load_id_encoder(folder / ENCODER))
         method.has_trained_control = True
@@ -227,12 +225,7 @@ class FaceMe:
 
         Guidance moves the prediction from c_text to c_id: 0 ignores the references, 1 follows them, 5 is published.
         """
-        family = self.family
-        generators = [generator(seed, "restore") for seed in seeds]
-        scheduler = make_scheduler(dict(family.scheduler.config), settings.name, settings.steps, family.device)
-        x_T = start_latent(scheduler, family.encode(low), settings, generators)
-        predict = self.bind(scheduler, low, references, guidance)
-        yield from sample(predict, scheduler, x_T, generators, settings.fidelity)
+        yield from sample_squares(self, low, references, settings, guidance, seeds)
 
     @torch.no_grad()
     def bind(

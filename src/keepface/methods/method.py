@@ -10,7 +10,17 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from keepface.diffusion.family import Family
-from keepface.diffusion.sampler import Predict, SamplerSettings, StartName, Step
+from keepface.diffusion.sampler import (
+    Predict,
+    SamplerSettings,
+    StartName,
+    Step,
+    make_scheduler,
+    sample,
+    start_latent,
+)
+from keepface.errors import WeightsError
+from keepface.seeds import generator
 
 
 @dataclass(frozen=True)
@@ -131,3 +141,32 @@ class Method(Protocol):
     def save(self, folder: Path, dtype: torch.dtype) -> None:
         """Write the method's own parts into a family's folder."""
         ...
+
+
+def own_folder(family: Family, name: str) -> Path:
+    """Return the folder of a method's own parts in its family's folder.
+
+    Raises:
+        WeightsError: the family was never trained for the method.
+    """
+    if family.folder is None or not (family.folder / name).is_dir():
+        raise WeightsError(f"family {family.card.name!r} has no {name} weights; train them: keepface train")
+    return family.folder / name
+
+
+@torch.no_grad()
+def sample_squares(
+    method: Method,
+    low: Float[Tensor, "b 3 s s"],
+    references: Sequence[References | None],
+    settings: SamplerSettings,
+    guidance: float,
+    seeds: Sequence[int],
+) -> Iterator[Step]:
+    """Walk from each square's start latent by what the method binds; item i has a generator of its own, of seeds[i]."""
+    family, generators = method.family, [generator(seed, "restore") for seed in seeds]
+    scheduler = make_scheduler(dict(family.scheduler.config), settings.name, settings.steps, family.device)
+    z_LQ = family.encode(low) if settings.starts_from_low else torch.zeros(len(low), *family.latent_shape)
+    x_T = start_latent(scheduler, z_LQ.to(family.device, family.dtype), settings, generators)
+    predict = method.bind(scheduler, low, references, guidance)
+    yield from sample(predict, scheduler, x_T, generators, settings.fidelity)

@@ -34,11 +34,11 @@ from keepface.diffusion.personal_part import (
 )
 from keepface.diffusion.personalisation import Lead, Maps, attention_regularisation
 from keepface.diffusion.prompt import Prompt
-from keepface.diffusion.sampler import Predict, SamplerSettings, Step, make_scheduler, sample, start_latent
+from keepface.diffusion.sampler import Predict, SamplerSettings, Step
 from keepface.diffusion.sft import SFTLayers
 from keepface.diffusion.time_aware_encoder import Features, TimeAwareEncoder, TimeAwareSettings
 from keepface.errors import RecipeError, WeightsError
-from keepface.methods.method import Phase, References, TrainBatch
+from keepface.methods.method import Phase, References, TrainBatch, own_folder, sample_squares
 from keepface.seeds import derive, generator
 from keepface.weights.store import load_strictly, read_safetensors, write_safetensors
 
@@ -124,9 +124,7 @@ class PFStorer:
         Raises:
             WeightsError: the family was never trained for PFStorer, or a file is damaged.
         """
-        if family.folder is None or not (family.folder / cls.name).is_dir():
-            raise WeightsError(f"family {family.card.name!r} has no {cls.name} weights; train them: keepface train")
-        folder = family.folder / cls.name
+        folder = own_folder(family, cls.name)
         settings = _read_settings(folder)
         with torch.random.fork_rng(devices=[]):  # what is drawn here is overwritten
             time_aware, sft = _fresh_parts(family, settings)
@@ -210,12 +208,7 @@ class PFStorer:
         Raises:
             WeightsError: references are given and nobody is loaded.
         """
-        family = self.family
-        generators = [generator(seed, "restore") for seed in seeds]
-        scheduler = make_scheduler(dict(family.scheduler.config), settings.name, settings.steps, family.device)
-        x_T = start_latent(scheduler, family.encode(low), settings, generators)
-        predict = self.bind(scheduler, low, references, guidance)
-        yield from sample(predict, scheduler, x_T, generators, settings.fidelity)
+        yield from sample_squares(self, low, references, settings, guidance, seeds)
 
     @torch.no_grad()
     def bind(

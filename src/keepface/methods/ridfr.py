@@ -28,10 +28,10 @@ from keepface.diffusion.faceid_plus import AdapterSettings, IdentityAdapter, loa
 from keepface.diffusion.family import Family, load_network, save_network
 from keepface.diffusion.guidance import guide_halves
 from keepface.diffusion.objective import denoising_loss, noised
-from keepface.diffusion.sampler import Predict, SamplerSettings, Step, make_scheduler, sample, start_latent
+from keepface.diffusion.sampler import Predict, SamplerSettings, Step
 from keepface.errors import RecipeError, WeightsError
-from keepface.methods.method import Phase, References, TrainBatch, guided_groups
-from keepface.seeds import derive, generator
+from keepface.methods.method import Phase, References, TrainBatch, guided_groups, own_folder, sample_squares
+from keepface.seeds import derive
 from keepface.weights.store import load_strictly, read_safetensors, write_safetensors
 
 CONTENT, IDENTITY, SETTINGS = "content", "identity.safetensors", "settings.json"
@@ -143,9 +143,7 @@ class RIDFR:
         Raises:
             WeightsError: the family was never trained for RIDFR, or a file is damaged.
         """
-        if family.folder is None or not (family.folder / cls.name).is_dir():
-            raise WeightsError(f"family {family.card.name!r} has no {cls.name} weights; train them: keepface train")
-        folder = family.folder / cls.name
+        folder = own_folder(family, cls.name)
         if not (folder / CONTENT).is_dir():
             raise WeightsError(f"{folder}: has no content module; train it: keepface train, phase content")
         method = cls.begin(family, _read_settings(folder), seed=0)
@@ -194,14 +192,7 @@ class RIDFR:
         Raises:
             WeightsError: references for a family without the identity part, or not of this family's networks.
         """
-        family = self.family
-        generators = [generator(seed, "restore") for seed in seeds]
-        scheduler = make_scheduler(dict(family.scheduler.config), settings.name, settings.steps, family.device)
-        is_noise_alone = settings.start == "noise" and settings.fidelity == 0
-        z_LQ = torch.zeros(len(low), *family.latent_shape) if is_noise_alone else family.encode(low)
-        x_T = start_latent(scheduler, z_LQ.to(family.device, family.dtype), settings, generators)
-        predict = self.bind(scheduler, low, references, guidance)
-        yield from sample(predict, scheduler, x_T, generators, settings.fidelity)
+        yield from sample_squares(self, low, references, settings, guidance, seeds)
 
     @torch.no_grad()
     def bind(

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from keepface.errors import WeightsError
+from keepface.errors import RecipeError, WeightsError
 from keepface.weights.store import load_strictly, read_safetensors, write_safetensors
 
 FOLDER = "checkpoint"
@@ -97,3 +97,17 @@ def _load_moments(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor], 
 
 def _parameters(optimiser: torch.optim.Optimizer) -> list[nn.Parameter]:
     return [parameter for group in optimiser.param_groups for parameter in group["params"]]
+
+
+def keep_plan(path: Path, text: str, other: str) -> None:
+    """Write down what a run is, whole or not at all, for several processes may start at once.
+
+    Raises:
+        RecipeError: another plan is there already; `other` says what to do.
+    """
+    if path.exists() and path.read_text(encoding="utf-8") != text:
+        raise RecipeError(f"{path}: {other}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    aside.write_text(text, encoding="utf-8")
+    os.replace(aside, path)

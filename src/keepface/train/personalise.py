@@ -6,7 +6,6 @@ ends in the same file as an unbroken one.
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -244,15 +243,8 @@ def _plan(method: Tunable, photos: Sequence[Tensor], settings: TuneSettings, pri
 
 
 def _keep_plan(folder: Path, text: str) -> None:
-    path = folder / PLAN
-    if path.exists() and path.read_text(encoding="utf-8") != text:
-        raise RecipeError(
-            f"{path}: this run was begun with other photos, settings or another base; choose another folder"
-        )
-    folder.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{PLAN}.{os.getpid()}.part")
-    aside.write_text(text, encoding="utf-8")
-    os.replace(aside, path)
+    other = "this run was begun with other photos, settings or another base; choose another folder"
+    checkpoint.keep_plan(folder / PLAN, text, other)
 
 
 def _notes(settings: TuneSettings, optimiser: torch.optim.Optimizer) -> dict[str, str]:

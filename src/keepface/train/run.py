@@ -1,6 +1,5 @@
 """From a recipe's file to a finished run's folder."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from keepface.data.prepare import Pack
 from keepface.diffusion.family import Family
 from keepface.errors import DataError, RecipeError
 from keepface.methods import METHODS, SETTINGS
+from keepface.train import checkpoint
 from keepface.train.autoencoder import AutoencoderTask
 from keepface.train.cleaner import CleanerTask
 from keepface.train.fresh import fresh_family
@@ -84,12 +84,5 @@ def make_task(recipe: Recipe, train_pack: Pack, val_pack: Pack, device: torch.de
 
 
 def _keep_recipe(recipe: Recipe, run: Path) -> None:
-    text, path = dump_toml(to_dict(recipe)), run / RECIPE
-    if path.exists() and path.read_text(encoding="utf-8") != text:
-        raise RecipeError(
-            f"{path}: this run was begun with another recipe; choose another --out, or train {run} itself"
-        )
-    run.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{RECIPE}.{os.getpid()}.part")
-    aside.write_text(text, encoding="utf-8")
-    os.replace(aside, path)  # whole or not at all, for several processes may start at once
+    other = f"this run was begun with another recipe; choose another --out, or train {run} itself"
+    checkpoint.keep_plan(run / RECIPE, dump_toml(to_dict(recipe)), other)
