@@ -1,3 +1,4 @@
+import contextlib
 import json
 import resource
 import subprocess
@@ -116,19 +117,21 @@ def program(*words: object) -> list[str]:
     return [sys.executable, "-m", "keepface", *(str(word) for word in words)]
 
 
-@pytest.fixture
+@contextlib.contextmanager
 def full_disk() -> Iterator[None]:
-    """Let no file of this process grow beyond 4 kB, as on a full disk."""
+    """No file grows above 4 KiB inside the block, and only there: whoever logs the tests to a file goes on after it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def test_a_full_disk_leaves_no_file_behind(keepface: Keepface, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+def test_a_full_disk_leaves_no_file_behind(keepface: Keepface, tmp_path: Path) -> None:
     clean = landscape(tmp_path / "clean.png", 300, 400)
-    request.getfixturevalue("full_disk")
-    line = error_of(keepface("degrade", clean, tmp_path / "out.png", "--preset", "light"))
+    with full_disk():
+        line = error_of(keepface("degrade", clean, tmp_path / "out.png", "--preset", "light"))
     assert "out.png: can't be written" in line
     assert [path.name for path in tmp_path.iterdir()] == ["clean.png"]
 
