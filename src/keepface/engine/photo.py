@@ -1,7 +1,8 @@
 """From a photo to the photo with its faces restored: find, choose, align, restore, paste back.
 
 A photo that is an aligned face square already is restored whole, at the family's size. In any other photo only pixels
-under a restored face change.
+under a restored face change. `look_at` and `finish` are the two ends; between them the squares of many photos may pass
+through the networks together.
 """
 
 import time
@@ -14,22 +15,21 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from keepface.engine.likeness import same_person_floor
-from keepface.engine.references import Picture, Recognising, References, as_photo, gather_references
-from keepface.engine.result import NO_FACE, NOT_THIS_PERSON, FaceResult, Restoration, Similarity
+from keepface.engine.matching import People, Plan, choose
+from keepface.engine.receipt import Sides, left_alone, lost_likeness, receipt
+from keepface.engine.references import LeftOut, Picture, Recognising, References, as_photo, gather_references
+from keepface.engine.result import NO_FACE, FaceResult, Restoration, Similarity
 from keepface.engine.settings import RestoreSettings
-from keepface.errors import PhotoError, ReferencePhotoError, TooLargeError
+from keepface.errors import PhotoError, TooLargeError
 from keepface.faces.align import align_ffhq, ffhq_template, similarity
 from keepface.faces.face import Face
 from keepface.faces.paste import paste
-from keepface.identity.compare import cosine, to_references
 from keepface.identity.embed import IdentityFeatures, square_face
 from keepface.image.colour import to_grey
 from keepface.image.files import Photo, with_pixels
 from keepface.image.size import resize
 
 ALIGNED_TURN = 0.17  # ours: how far, in radians, and in log scale, a crop's face may be off the template's
-LIKENESS_SLACK = 0.05  # ours: a loss of likeness (cosine, judge) that is not worth a word
 ALIGNED_SHIFT = 0.08  # ours: the same for its place, in sides
 
 Progress = Callable[[int, int], None]  # steps done, steps in all
@@ -78,20 +78,28 @@ class SquareRestorer(Recognising, Squares, Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Plan:
-    """What will be done to one face, and why."""
+class Look:
+    """A photo that was looked at: what will be done to each face, and the squares to restore."""
 
-    face: Face
-    is_restored: bool = True
-    is_led: bool = False  # by the references
-    reason: str | None = None
+    photo: Photo
+    plans: tuple[Plan, ...]  # largest face first
+    squares: Float[Tensor, "b 3 s s"]  # one for each plan that is restored
+    matrices: tuple[Float[np.ndarray, "2 3"], ...]  # from the photo to each square; none when the photo is the square
+    is_aligned: bool
+    seed: int
+    left_out: tuple[LeftOut, ...] = ()
+
+    @property
+    def led_by(self) -> list[References]:
+        """Return what leads each square; nothing is an empty set of references."""
+        return [plan.led_by or References() for plan in self.plans if plan.is_restored]
 
 
 @torch.no_grad()
 def restore_photo(
     restorer: SquareRestorer,
     photo: Picture,
-    references: References | Sequence[Picture] = (),
+    references: References | People | Sequence[Picture] = (),
     settings: RestoreSettings = RestoreSettings(),  # noqa: B008 - frozen
     seed: int = 0,
     is_aligned: bool | None = None,
@@ -100,7 +108,8 @@ def restore_photo(
     """Restore the face in `photo` that the references show, or every face when there are no references.
 
     Args:
-        references: photos of one person, or what `gather_references` made of them once for many photos.
+        references: photos of one person, or what `gather_references` made of them once for many photos; or people,
+            and then each face is led by its own person's, and faces of nobody among them are left alone.
         is_aligned: True takes the photo as an upright FFHQ face square and returns it at the family's size, False
             always pastes back; `None` takes small squares whose face is where an aligned square has it for aligned.
 
@@ -110,35 +119,80 @@ def restore_photo(
         ReferencePhotoError: the references can't be used, or, with `settings.strict`, not for this photo.
     """
     started = time.perf_counter()
+    look = look_at(restorer, photo, references, settings, seed, is_aligned)
+    restored = restore_looks(restorer, [look], settings, progress)[0]
+    return finish(restorer, look, restored, settings, started)
+
+
+@torch.no_grad()
+def look_at(
+    restorer: SquareRestorer,
+    photo: Picture,
+    references: References | People | Sequence[Picture],
+    settings: RestoreSettings,
+    seed: int,
+    is_aligned: bool | None = None,
+) -> Look:
+    """Find and choose the faces of a photo and cut their squares; arguments and errors are those of `restore_photo`."""
     photo = as_photo(photo)
-    if not isinstance(references, References):
+    if not isinstance(references, References | People):
         references = gather_references(restorer, references, strict=settings.strict)
     faces, is_aligned = _find(restorer, photo, settings, is_aligned)
-    plans = _choose(restorer, photo, faces, references, settings)
+    plans = choose(restorer, photo, faces, references, settings)
     squares, matrices = _squares(photo, plans, restorer.size, is_aligned)
-    image, scale = photo, 1.0
-    if squares:
-        led = [plan.is_led for plan in plans if plan.is_restored]
-        restored = restorer.restore_squares(
-            torch.stack(squares),
-            [references.features if item else [] for item in led],
-            settings,
-            [seed] * len(squares),
-            [references.weights if item else [] for item in led],
-            progress,
-        ).clamp(0, 1)
+    stacked = torch.stack(squares) if squares else torch.zeros(0, 3, restorer.size, restorer.size)
+    left_out = references.left_out if isinstance(references, References) else ()
+    return Look(photo, tuple(plans), stacked, tuple(matrices), is_aligned, seed, left_out)
+
+
+@torch.no_grad()
+def restore_looks(
+    restorer: Squares, looks: Sequence[Look], settings: RestoreSettings, progress: Progress | None = None
+) -> list[Float[Tensor, "b 3 s s"]]:
+    """Restore the squares of several photos in one batch, and return those of each photo."""
+    counts = [len(look.squares) for look in looks]
+    if not sum(counts):
+        return [look.squares for look in looks]
+    led_by = [references for look in looks for references in look.led_by]
+    restored = restorer.restore_squares(
+        torch.cat([look.squares for look in looks]),
+        [references.features for references in led_by],
+        settings,
+        [look.seed for look, count in zip(looks, counts, strict=True) for _ in range(count)],
+        [references.weights for references in led_by],
+        progress,
+    )
+    return list(torch.split(restored.clamp(0, 1), counts))
+
+
+@torch.no_grad()
+def finish(
+    restorer: SquareRestorer,
+    look: Look,
+    restored: Float[Tensor, "b 3 s s"],
+    settings: RestoreSettings,
+    started: float,
+) -> Restoration:
+    """Put the restored squares into their photo, judge each face, and take back those that became somebody else.
+
+    `started` is when work on the photo began, by `time.perf_counter`.
+    """
+    photo, image, scale = look.photo, look.photo, 1.0
+    if len(restored):
         if photo.is_grey and settings.keep_grey:
             restored = to_grey(restored)
-        image = _rebuild(photo, restored, matrices, is_aligned)
+        image = _rebuild(photo, restored, look.matrices, look.is_aligned)
         scale = image.pixels.shape[2] / photo.pixels.shape[2]
-    results = tuple(_result(restorer, photo, image, scale, plan, references, seed) for plan in plans)
-    if not settings.keep_worse and any(result.restored and _lost_likeness(result.similarity) for result in results):
-        results = tuple(_left_alone(result) if _lost_likeness(result.similarity) else result for result in results)
-        kept = [result.restored for result, plan in zip(results, plans, strict=True) if plan.is_restored]
-        image = _rebuild_some(photo, restored, matrices, kept)
-    if not plans:
-        results = (FaceResult(None, False, NO_FACE, Similarity(), seed, restorer.method.name),)
-    return Restoration(image, photo.source, results, time.perf_counter() - started, settings, references.left_out)
+    sides = Sides(photo, image, scale)
+    method = restorer.method.name
+    results = tuple(receipt(restorer.judge, sides, plan, look.seed, method) for plan in look.plans)
+    if not settings.keep_worse and any(result.restored and lost_likeness(result.similarity) for result in results):
+        results = tuple(left_alone(result) if lost_likeness(result.similarity) else result for result in results)
+        kept = [result.restored for result, plan in zip(results, look.plans, strict=True) if plan.is_restored]
+        image = _rebuild_some(photo, restored, look.matrices, kept)
+    if not look.plans:
+        results = (FaceResult(None, False, NO_FACE, Similarity(), look.seed, method),)
+    return Restoration(image, photo.source, results, time.perf_counter() - started, settings, look.left_out)
 
 
 def looks_aligned(face: Face, size: int) -> bool:
@@ -173,29 +227,6 @@ def _find(
     return faces, False
 
 
-def _choose(
-    restorer: SquareRestorer, photo: Photo, faces: Sequence[Face], references: References, settings: RestoreSettings
-) -> list[Plan]:
-    """Choose the face that the references show; the others are left alone."""
-    if not faces or not references.kept:
-        return [Plan(face) for face in faces]
-    recogniser, known = restorer.embedder.recogniser, references.recognised
-    alike = [to_references(recogniser.embed(photo.pixels, face), known) for face in faces]
-    best = max(range(len(faces)), key=alike.__getitem__)
-    floor = settings.same_person_floor
-    floor = same_person_floor(photo.pixels, faces[best]) if floor is None else floor
-    plans = [Plan(face, is_restored=False, reason=NOT_THIS_PERSON) for face in faces]
-    if alike[best] >= floor:
-        plans[best] = Plan(faces[best], is_led=True)
-        return plans
-    doubt = f"the references do not look like this person (similarity {alike[best]:.2f}, needed {floor:.2f})"
-    if settings.strict:
-        raise ReferencePhotoError(f"{photo.source}: refused, as asked by strict: {doubt}")
-    if len(faces) == 1:
-        plans[best] = Plan(faces[best], reason=f"restored without references: {doubt}")
-    return plans
-
-
 def _squares(
     photo: Photo, plans: Sequence[Plan], size: int, is_aligned: bool
 ) -> tuple[list[Tensor], list[Float[np.ndarray, "2 3"]]]:
@@ -218,46 +249,9 @@ def _rebuild(
     return replace(photo, pixels=pixels)
 
 
-def _result(
-    restorer: SquareRestorer,
-    photo: Photo,
-    image: Photo,
-    scale: float,
-    plan: Plan,
-    references: References,
-    seed: int,
-) -> FaceResult:
-    before = restorer.judge.embed(photo.pixels, plan.face)
-    after = restorer.judge.embed(image.pixels, plan.face.scaled(scale)) if plan.is_restored else None
-    known = references.judged if references.kept else None
-    likeness = Similarity(
-        None if known is None else to_references(before, known),
-        None if known is None or after is None else to_references(after, known),
-        None if after is None else float(cosine(after, before)),
-    )
-    reason = plan.reason or _lost_likeness(likeness)
-    person = references.person if plan.is_led else None
-    return FaceResult(plan.face.box, plan.is_restored, reason, likeness, seed, restorer.method.name, person)
-
-
-def _left_alone(result: FaceResult) -> FaceResult:
-    """Give the old face back, and say why."""
-    before, after = result.similarity.input_to_references, result.similarity.output_to_references
-    reason = f"left as it was: restored it would be less like the references ({before:.2f} to {after:.2f})"
-    return replace(result, restored=False, reason=reason, similarity=Similarity(before, before, 1.0))
-
-
 def _rebuild_some(
     photo: Photo, restored: Float[Tensor, "b 3 s s"], matrices: Sequence[Float[np.ndarray, "2 3"]], kept: Sequence[bool]
 ) -> Photo:
     """Paste the squares that are kept; an aligned photo whose face is not kept stays the photo it was."""
     chosen = [number for number, is_kept in enumerate(kept) if is_kept]
     return _rebuild(photo, restored[chosen], [matrices[number] for number in chosen], is_aligned=False)
-
-
-def _lost_likeness(likeness: Similarity) -> str | None:
-    """Say so when a restored face is less like the references than it was: sharper, but more of a stranger."""
-    before, after = likeness.input_to_references, likeness.output_to_references
-    if before is None or after is None or after >= before - LIKENESS_SLACK:
-        return None
-    return f"restored, but less like the references than before ({before:.2f} to {after:.2f}): keep the old face"

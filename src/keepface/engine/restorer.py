@@ -12,6 +12,7 @@ from keepface.diffusion.cleaner import Cleaner
 from keepface.diffusion.family import Family
 from keepface.diffusion.sampler import SamplerSettings
 from keepface.engine.colour_fix import COLOUR_FIXES, fix_large
+from keepface.engine.matching import People
 from keepface.engine.references import Picture
 from keepface.engine.references import References as PersonReferences
 from keepface.engine.result import Restoration
@@ -70,7 +71,7 @@ class Restorer:
     def restore(
         self,
         photo: Picture,
-        references: PersonReferences | Sequence[Picture] = (),
+        references: PersonReferences | People | Sequence[Picture] = (),
         settings: RestoreSettings = RestoreSettings(),  # noqa: B008 - frozen
         seed: int = 0,
         is_aligned: bool | None = None,

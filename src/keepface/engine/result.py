@@ -11,6 +11,7 @@ from keepface.image.files import Photo
 
 NO_FACE = "no face"
 NOT_THIS_PERSON = "not this person"
+UNKNOWN = "nobody of the people given"
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom
 

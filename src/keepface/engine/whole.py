@@ -16,6 +16,7 @@ from torch import Tensor
 from keepface.diffusion.family import Family
 from keepface.diffusion.sampler import Predict, SamplerSettings, first_step, make_scheduler, sample, start_latent
 from keepface.diffusion.tiled import Done, pixels_per_cell, tiled_decode, tiled_encode, tiled_predict
+from keepface.engine.matching import People
 from keepface.engine.photo import Progress, SquareRestorer, restore_photo
 from keepface.engine.references import Picture, References, as_photo, gather_references
 from keepface.engine.result import Restoration
@@ -74,7 +75,7 @@ class PictureRestorer(SquareRestorer, Protocol):
 def restore_any(
     restorer: PictureRestorer,
     photo: Picture,
-    references: References | Sequence[Picture] = (),
+    references: References | People | Sequence[Picture] = (),
     settings: RestoreSettings = RestoreSettings(),  # noqa: B008 - frozen
     seed: int = 0,
     is_aligned: bool | None = None,
@@ -95,7 +96,9 @@ def restore_any(
     own = DEFAULTS.get(restorer.method.name, Defaults())
     is_large = max(photo.pixels.shape[1:]) > restorer.size
     is_way = settings.tile is None and own.takes_any_crop and is_large and not is_aligned
-    if asked or is_way:
+    if asked and isinstance(references, People):
+        raise RecipeError("by tiles one person leads the whole picture; leave out --tile and --scale, or --people")
+    if (asked or is_way) and not isinstance(references, People):
         return restore_whole(restorer, photo, references, settings, seed, progress)
     return restore_photo(restorer, photo, references, settings, seed, is_aligned, progress)
 

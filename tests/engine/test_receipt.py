@@ -1,6 +1,6 @@
 import pytest
 
-from keepface.engine.photo import _left_alone, _lost_likeness
+from keepface.engine.receipt import left_alone, lost_likeness
 from keepface.engine.result import FaceResult, Similarity
 
 
@@ -8,16 +8,16 @@ from keepface.engine.result import FaceResult, Similarity
 def test_a_face_as_like_as_before_or_of_unknown_likeness_needs_no_word(
     before: float | None, after: float | None
 ) -> None:
-    assert _lost_likeness(Similarity(before, after, 0.5)) is None
+    assert lost_likeness(Similarity(before, after, 0.5)) is None
 
 
 def test_a_face_that_became_a_stranger_is_named_with_both_values() -> None:
-    told = _lost_likeness(Similarity(0.42, 0.18, 0.3))
+    told = lost_likeness(Similarity(0.42, 0.18, 0.3))
     assert told is not None and "less like the references" in told and "0.42 to 0.18" in told
 
 
-def test_a_face_left_alone_is_as_like_the_references_as_it_was() -> None:
+def test_a_faceleft_alone_is_as_like_the_references_as_it_was() -> None:
     worse = FaceResult((0.0, 0.0, 1.0, 1.0), True, None, Similarity(0.42, 0.18, 0.3), 0, "faceme")
-    kept = _left_alone(worse)
+    kept = left_alone(worse)
     assert not kept.restored and kept.similarity == Similarity(0.42, 0.42, 1.0)
     assert kept.reason is not None and kept.reason.startswith("left as it was")
