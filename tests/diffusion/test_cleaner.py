@@ -182,6 +182,18 @@ def test_a_cleaned_restore_is_the_restore_of_squares_cleaned_by_hand(cleaning_fa
     assert not torch.equal(found, restorer.restore_squares(low, who, replace(plain, colour=colour), [5, 6]))
 
 
+def test_a_family_that_learned_from_cleaned_pictures_is_shown_such_unless_told_otherwise(cleaning_family: Path) -> None:
+    restorer = Restorer.from_pretrained(cleaning_family, device="cpu")
+    low, family = low_squares(1), restorer.method.family
+    cleaned, raw = (restorer.restore_squares(low, [[]], replace(SETTINGS, clean=it), [5]) for it in (True, False))
+    left_open = replace(SETTINGS, clean=None)
+    assert torch.equal(restorer.restore_squares(low, [[]], left_open, [5]), raw)
+    family.card = replace(family.card, cleaned=("faceme",))
+    assert torch.equal(restorer.restore_squares(low, [[]], left_open, [5]), cleaned)
+    family.card = replace(family.card, cleaned=("ridfr",))
+    assert torch.equal(restorer.restore_squares(low, [[]], left_open, [5]), raw)
+
+
 def test_tiles_are_cut_from_the_cleaned_picture(cleaning_family: Path) -> None:
     restorer = Restorer.from_pretrained(cleaning_family, device="cpu")
     low, plain = torch.rand(3, 40, 48, generator=generator(3, "any")), replace(SETTINGS, clean=False)
@@ -204,8 +216,8 @@ def test_every_method_can_be_shown_cleaned_squares(cleaning_family: Path, tiny_r
 def test_results_say_that_a_photo_was_cleaned() -> None:
     def row(clean: bool, restored: bool) -> dict[str, object]:
         face = FaceResult((0.0, 0.0, 4.0, 4.0), restored, None, Similarity(), 0, "plain")
-        settings = RestoreSettings(clean=clean)
-        return Restoration(Photo(torch.zeros(3, 4, 4)), "old.jpg", (face,), 1.0, settings).to_json("new.png")
+        image, settings = Photo(torch.zeros(3, 4, 4)), RestoreSettings()
+        return Restoration(image, "old.jpg", (face,), 1.0, settings, cleaned=clean).to_json("new.png")
 
     assert row(clean=True, restored=True)["cleaned"] is True
     assert "cleaned" not in row(clean=False, restored=True) and "cleaned" not in row(clean=True, restored=False)

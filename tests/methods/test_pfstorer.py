@@ -168,7 +168,7 @@ def test_references_go_along_clean_with_the_steps_time_and_no_low_picture_and_ta
 
 
 def test_references_without_anybody_loaded_are_refused_in_words(method: PFStorer) -> None:
-    with pytest.raises(WeightsError, match="references are given and nobody is loaded; tune a person on 3 to 5 photos"):
+    with pytest.raises(WeightsError, match="references are given and nobody is loaded; train a person"):
         restore(method, [references("a")])
 
 

@@ -3,6 +3,9 @@
 Ho & Salimans 2022, "Classifier-free diffusion guidance"  [CFG]
 """
 
+from collections.abc import Callable
+
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -22,3 +25,10 @@ def guide_halves(prediction: Float[Tensor, "b2 c h w"], scale: float) -> Float[T
     """
     without, given = prediction.chunk(2)
     return guide(without, given, scale)
+
+
+def in_parts(predict: Callable[[slice], Tensor], count: int, at_once: int | None) -> Tensor:
+    """Predict `count` items, so many of them at once; `None` is all, which is fastest and takes the most memory."""
+    step = at_once or count
+    parts = [predict(slice(begin, begin + step)) for begin in range(0, count, step)]
+    return parts[0] if len(parts) == 1 else torch.cat(parts)

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from keepface.diffusion.attention import use_weighted_attention
 from keepface.diffusion.personalisation import Personalisation
 from keepface.errors import WeightsError
+from keepface.weights.in_memory import from_bytes, to_bytes
 from keepface.weights.store import load_strictly, read_metadata, read_safetensors, write_safetensors
 
 FORMAT = "keepface person 1"
@@ -115,20 +116,35 @@ class PersonalPart(nn.Module):
         """Return whether anything is changed at all: gammas that are all zero change nothing."""
         return self.variant != "personal" or any(bool(gamma.any()) for gamma in self.gamma.values())
 
+    def to_bytes(self, base: str, notes: Mapping[str, str], dtype: torch.dtype) -> bytes:
+        """Return what a person's file holds; `notes` go into its metadata beside what is needed to read it."""
+        return to_bytes(*self._content(base, notes, dtype))
+
     def save(self, path: Path, base: str, notes: Mapping[str, str], dtype: torch.dtype) -> None:
-        """Write a person's file, whole or not at all; `notes` go into its metadata beside what is needed to read it."""
+        """Write a person's file, whole or not at all; `notes` as in `to_bytes`."""
+        tensors, metadata = self._content(base, notes, dtype)
+        write_safetensors(tensors, path, metadata)
+
+    def _content(
+        self, base: str, notes: Mapping[str, str], dtype: torch.dtype
+    ) -> tuple[dict[str, Tensor], dict[str, str]]:
         tensors = {name: tensor.to(dtype) for name, tensor in self.state_dict().items()}
         needed = {"format": FORMAT, "variant": self.variant, "base": base, "content": _digest(sorted(tensors.items()))}
-        write_safetensors(tensors, path, {**notes, **needed})
+        return tensors, {**notes, **needed}
 
     @classmethod
-    def load(cls, path: Path, unet: nn.Module, base: str, what: str) -> "PersonalPart":
-        """Read a person's file for a base with the fingerprint `base`; `what` names that base in errors.
+    def load(cls, source: Path | bytes, unet: nn.Module, base: str, what: str) -> "PersonalPart":
+        """Read a person's file, or its bytes, for a base with the fingerprint `base`; `what` names it in errors.
 
         Raises:
             WeightsError: missing, damaged, no such file, or learned over another base.
         """
-        tensors, metadata = read_safetensors(path), read_metadata(path)
+        if isinstance(source, bytes):
+            path = "the person's adapter"
+            tensors, metadata = from_bytes(source, path)
+        else:
+            path = str(source)
+            tensors, metadata = read_safetensors(source), read_metadata(source)
         told = {name: metadata.get(name, "") for name in NEEDED}
         if told["format"] != FORMAT or told["variant"] not in VARIANTS:
             raise WeightsError(
@@ -147,7 +163,7 @@ class PersonalPart(nn.Module):
         variant: Variant = told["variant"]  # type: ignore[assignment]
         with torch.random.fork_rng(devices=[]):  # what is drawn here is overwritten
             part = cls(unet, tensors["token.S*"], tensors["ref_latents"], variant)
-        load_strictly(part, tensors, str(path))
+        load_strictly(part, tensors, path)
         return part.eval().requires_grad_(False)
 
 

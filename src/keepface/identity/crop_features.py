@@ -17,8 +17,10 @@ from keepface.faces.align import (
     transform,
 )
 from keepface.faces.face import Face
-from keepface.identity.image_encoder import INPUT_PX, POOLED_DIM, ImageEncoder, crop_box
-from keepface.identity.recogniser import CONDITIONING, RECOGNISERS, Recogniser
+from keepface.identity.clip import ClipVision
+from keepface.identity.conditioning import Led, load_image_network, load_recogniser
+from keepface.identity.image_encoder import INPUT_PX, ImageEncoder, crop_box
+from keepface.identity.recogniser import Recogniser
 
 SIDE = 512  # of the square that the template is taken for here; any will do
 
@@ -26,19 +28,27 @@ SIDE = 512  # of the square that the template is taken for here; any will do
 class CropFeatures:
     """Turn crops whose five points are known into the features that lead a model."""
 
-    def __init__(self, recogniser: Recogniser, encoder: ImageEncoder) -> None:
-        self._recogniser = recogniser
+    def __init__(self, recogniser: Recogniser, encoder: ImageEncoder | ClipVision) -> None:
+        self._recogniser, self._encoder = recogniser, encoder
+        network = encoder if isinstance(encoder, ImageEncoder) else encoder.network
         # This layout of the weights halves the time on a CPU.
-        self._encoder: ImageEncoder = encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._device = next(network.parameters()).device
 
     @classmethod
-    def load(cls, device: torch.device | None = None) -> "CropFeatures":
-        """Load the networks from their carrier packages; `device` is where the image network runs."""
-        return cls(RECOGNISERS[CONDITIONING](), ImageEncoder.load().to(device or torch.device("cpu")))
+    def load(cls, device: torch.device | None = None, family: Led | None = None) -> "CropFeatures":
+        """Load the networks that lead `family`; `None` takes those that come with the package.
+
+        `device` is where the image network runs.
+
+        Raises:
+            WeightsError, MissingExtraError: as `load_recogniser` and `load_image_network`.
+        """
+        return cls(load_recogniser(family), load_image_network(family).to(device or torch.device("cpu")))
 
     def names(self) -> dict[str, int]:
         """Say what the features are called and how long each is."""
-        return {"recogniser": self._recogniser.dim, "image": POOLED_DIM}
+        return {"recogniser": self._recogniser.dim, "image": self._encoder.pooled_dim}
 
     @torch.no_grad()
     def features(
@@ -61,8 +71,7 @@ class CropFeatures:
         return {"recogniser": self._embeddings(squares, faces), "tokens": found.float().cpu()}
 
     def _placed(self, crops: Sequence[Float[Tensor, "3 p p"]]) -> Float[Tensor, "b 3 p p"]:
-        device = next(self._encoder.parameters()).device
-        return torch.stack(list(crops)).to(device, memory_format=torch.channels_last)
+        return torch.stack(list(crops)).to(self._device, memory_format=torch.channels_last)
 
     def _embeddings(self, squares: Sequence[Float[Tensor, "3 _ _"]], faces: Sequence[Face]) -> Float[Tensor, "b d"]:
         return torch.stack([self._recogniser.embed(square, face) for square, face in zip(squares, faces, strict=True)])

@@ -26,14 +26,15 @@ from keepface.faces.align import align_arcface, template_face
 from keepface.faces.detect import Detector
 from keepface.faces.face import Face, largest
 from keepface.identity.compare import cosine
-from keepface.identity.image_encoder import INPUT_PX, ImageEncoder, crop_box
-from keepface.identity.recogniser import CONDITIONING, RECOGNISERS, Recogniser, SFace
+from keepface.identity.conditioning import ImageNetwork, Led, load_image_network, load_recogniser, sha256_of
+from keepface.identity.image_encoder import INPUT_PX, crop_box
+from keepface.identity.recogniser import Recogniser
 from keepface.image.files import Photo
-from keepface.weights.cards import cards
 from keepface.weights.store import read_metadata, read_safetensors
 
 # Cosine above which two photos show one person: one impostor pair in a hundred passes, measured on LFW.
-SAME_PERSON = {"sface": 0.283, "facenet": 0.388}
+# Not measured for insightface's packs, whose files do not come with keepface: ours, near SFace's.
+SAME_PERSON = {"sface": 0.283, "facenet": 0.388, "antelopev2": 0.25, "buffalo_l": 0.25}
 SIMILAR_SIZE = 0.6  # ours: a second face at least this wide, in widths of the largest, makes a reference ambiguous
 OFF_TEMPLATE = 0.15  # ours: mean distance of a square's points from the template, in sides, beyond which it is no match
 EXTRACTOR = "2"  # raised when detection, cropping or alignment change, so that older cached features are not found
@@ -117,28 +118,32 @@ class IdentityEmbedder:
         self,
         detector: FaceFinder,
         recogniser: Recogniser,
-        encoder: ImageEncoder,
+        encoder: ImageNetwork,
         cache: "FeatureCache | None" = None,
     ) -> None:
         self.detector, self.recogniser, self.encoder, self.cache = detector, recogniser, encoder, cache
 
     @classmethod
-    def load(cls, cache: "FeatureCache | None" = None) -> "IdentityEmbedder":
-        """Load the detector, the conditioning recogniser and the image network from their carrier packages."""
-        return cls(Detector(), RECOGNISERS[CONDITIONING](), ImageEncoder.load(), cache)
+    def load(cls, cache: "FeatureCache | None" = None, family: Led | None = None) -> "IdentityEmbedder":
+        """Load the detector and the networks that lead `family`; `None` takes those that come with the package.
+
+        Raises:
+            WeightsError, MissingExtraError: as `load_recogniser` and `load_image_network`.
+        """
+        return cls(Detector(), load_recogniser(family), load_image_network(family), cache)
 
     @property
     def settings(self) -> dict[str, str]:
         """Everything but the picture that the features depend on."""
-        swapped = isinstance(self.recogniser, SFace) and self.recogniser.swap_channels
+        swapped = getattr(self.recogniser, "swap_channels", False)
         return {
             "extractor": EXTRACTOR,
             "detector": type(self.detector).__name__,
             "recogniser": self.recogniser.name,
-            "recogniser_sha256": cards()[self.recogniser.name].sha256,
+            "recogniser_sha256": sha256_of(self.recogniser),
             "channels": "bgr" if swapped else "rgb",
-            "encoder": "efficientnet-lite0",
-            "encoder_sha256": cards()["efficientnet-lite0"].sha256,
+            "encoder": self.encoder.name,
+            "encoder_sha256": sha256_of(self.encoder),
         }
 
     def embed(self, photo: Photo) -> IdentityFeatures:
@@ -168,13 +173,10 @@ class IdentityEmbedder:
         return features
 
     def _features(self, image: Float[Tensor, "3 h w"], found: SquareFace) -> IdentityFeatures:
-        face, device = found.face, next(self.encoder.parameters()).device
-        crops = torch.stack([crop_box(image, face.box), align_arcface(image, face.points, INPUT_PX)])
-        with torch.no_grad():
-            boxed, upright = self.encoder.feature_map(crops.to(device)).float().cpu()
+        face = found.face
+        pooled, tokens = self.encoder.describe(crop_box(image, face.box), align_arcface(image, face.points, INPUT_PX))
         provenance = {**self.settings, "face": "detected" if found.is_detected else "template"}
-        tokens = upright.flatten(1).T.contiguous()
-        return IdentityFeatures(self.recogniser.embed(image, face), boxed.mean((1, 2)), face, provenance, tokens)
+        return IdentityFeatures(self.recogniser.embed(image, face), pooled, face, provenance, tokens)
 
 
 class FeatureCache:

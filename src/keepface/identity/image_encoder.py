@@ -12,6 +12,7 @@ from torch.nn import functional
 from keepface.errors import WeightsError
 from keepface.weights.store import find, load_strictly
 
+NAME = "efficientnet-lite0"  # its card in weights/cards.toml
 INPUT_PX = 224
 POOLED_DIM = 1280
 # (repeats, kernel, stride, expansion, out channels), the B0 table; Lite drops squeeze-excitation and uses ReLU6.
@@ -29,6 +30,9 @@ FEATURE_BLOCKS = (0, 2, 4, 10)  # last block before each halving: strides 2, 4, 
 
 class ImageEncoder(nn.Module):
     """EfficientNet-Lite0, frozen; pictures come in as RGB, 0..1."""
+
+    name = NAME
+    pooled_dim = POOLED_DIM
 
     def __init__(self) -> None:
         super().__init__()
@@ -50,7 +54,7 @@ class ImageEncoder(nn.Module):
     def load(cls) -> "ImageEncoder":
         """Load the published weights from their carrier package, strictly, with a weights-only unpickler."""
         encoder = cls()
-        path = find("efficientnet-lite0")
+        path = find(NAME)
         tensors = torch.load(path, map_location="cpu", weights_only=True)
         if not isinstance(tensors, dict):
             raise WeightsError(f"{path}: holds a {type(tensors).__name__}; a dict of tensors is needed")
@@ -60,6 +64,15 @@ class ImageEncoder(nn.Module):
     def train(self, mode: bool = True) -> "ImageEncoder":
         """Stay in evaluation mode: the network is frozen."""
         return super().train(False)
+
+    @torch.no_grad()
+    def describe(
+        self, boxed: Float[Tensor, "3 s s"], upright: Float[Tensor, "3 s s"]
+    ) -> tuple[Float[Tensor, "1280"], Float[Tensor, "t 1280"]]:
+        """Return the pooled features of a face's box and the tokens of the upright face, on the CPU."""
+        crops = torch.stack([boxed, upright]).to(next(self.parameters()).device)
+        pooled, tokens = self.feature_map(crops).float().cpu()
+        return pooled.mean((1, 2)), tokens.flatten(1).T.contiguous()
 
     def stages(self, image: Float[Tensor, "b 3 h w"]) -> list[Float[Tensor, "b c h2 w2"]]:
         """Return the feature maps before each halving, strides 2, 4, 8 and 16."""

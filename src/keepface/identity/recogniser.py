@@ -44,15 +44,15 @@ class SFace:
     dim = 128
 
     def __init__(self, swap_channels: bool = False) -> None:
-        self._net = _Net(cv2.dnn.readNetFromONNX(str(find("sface"))), "data")
+        self._net = Network(cv2.dnn.readNetFromONNX(str(find("sface"))), "data")
         self.swap_channels = swap_channels
 
     def embed(self, image: Float[Tensor, "3 h w"], face: Face) -> Float[Tensor, "d"]:
         """Return the unit embedding of `face` in `image` (RGB, 0..1)."""
-        crop = _bytes(align_arcface(image, face.points))
+        crop = to_bytes(align_arcface(image, face.points))
         if self.swap_channels:
             crop = np.ascontiguousarray(crop[..., ::-1])
-        return _unit(self._net(cv2.dnn.blobFromImage(crop)))
+        return unit(self._net(cv2.dnn.blobFromImage(crop)))
 
 
 class FaceNet:
@@ -62,12 +62,12 @@ class FaceNet:
     dim = 512
 
     def __init__(self) -> None:
-        self._net = _Net(cv2.dnn.readNetFromTensorflow(str(find("facenet"))), "")
+        self._net = Network(cv2.dnn.readNetFromTensorflow(str(find("facenet"))), "")
 
     def embed(self, image: Float[Tensor, "3 h w"], face: Face) -> Float[Tensor, "d"]:
         """Return the unit embedding of `face` in `image` (RGB, 0..1)."""
         crop = _box_crop(image, face.box, FACENET_MARGIN, FACENET_PX)
-        return _unit(self._net(cv2.dnn.blobFromImage(crop, 1 / 128, mean=(127.5, 127.5, 127.5))))
+        return unit(self._net(cv2.dnn.blobFromImage(crop, 1 / 128, mean=(127.5, 127.5, 127.5))))
 
 
 RECOGNISERS: dict[str, type[SFace] | type[FaceNet]] = {"sface": SFace, "facenet": FaceNet}
@@ -75,23 +75,26 @@ CONDITIONING = "sface"
 JUDGE = "facenet"
 
 
-class _Net:
+class Network:
     """A cv2.dnn network behind a lock: such a network is not safe to run from two threads."""
 
     def __init__(self, net: cv2.dnn.Net, input_name: str) -> None:
         self._net, self._input, self._lock = net, input_name, threading.Lock()
 
     def __call__(self, blob: Float[np.ndarray, "1 3 s s"]) -> Float[np.ndarray, "d"]:
+        """Run the network on one input and return its first output."""
         with self._lock:
             self._net.setInput(blob, self._input)
             return np.array(self._net.forward()[0], dtype=np.float32)
 
 
-def _unit(vector: Float[np.ndarray, "d"]) -> Float[Tensor, "d"]:
+def unit(vector: Float[np.ndarray, "d"]) -> Float[Tensor, "d"]:
+    """Bring an embedding to length 1."""
     return torch.from_numpy(vector / max(float(np.linalg.norm(vector)), 1e-12))
 
 
-def _bytes(image: Float[Tensor, "3 h w"]) -> UInt8[np.ndarray, "h w 3"]:
+def to_bytes(image: Float[Tensor, "3 h w"]) -> UInt8[np.ndarray, "h w 3"]:
+    """Turn a picture (RGB, 0..1) into rows of 8-bit pixels, as cv2 takes them."""
     return np.ascontiguousarray((image.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).numpy())
 
 
@@ -102,7 +105,7 @@ def _box_crop(
     wide, tall = (right - left) * margin, (bottom - top) * margin
     source = np.array([[left - wide, top - tall], [right + wide, top - tall], [left - wide, bottom + tall]], np.float32)
     target = np.array([[0, 0], [size, 0], [0, size]], np.float32)
-    picture = _bytes(image)
+    picture = to_bytes(image)
     shrink = (right - left) * (1 + 2 * margin) / size
     if shrink > 1.5:  # the warp below samples points; averaging first keeps it from aliasing
         tall_px, wide_px = picture.shape[:2]

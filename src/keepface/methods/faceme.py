@@ -23,7 +23,7 @@ from torch.nn import functional
 from keepface.config import from_dict, to_dict
 from keepface.diffusion.attention import log_weights, use_weighted_attention
 from keepface.diffusion.family import Family, load_network, save_network
-from keepface.diffusion.guidance import guide_halves
+from keepface.diffusion.guidance import guide_halves, in_parts
 from keepface.diffusion.objective import PictureLoss, denoising_loss, noised, predicted_clean
 from keepface.diffusion.prompt import Prompt
 from keepface.diffusion.sampler import Predict, SamplerSettings, Step, make_scheduler, sample, start_latent
@@ -50,6 +50,7 @@ class FaceMeSettings:
     hidden: int = 1024
     projections: tuple[int, ...] = (768, 1280)
     control_channels: tuple[int, ...] = (16, 32, 96, 256)  # of the ControlNet's picture embedding; its strides are 8
+    trains_projections: bool = True  # False where they are part of the frozen image network, as PhotoMaker's are
 
     def __post_init__(self) -> None:
         if sum(self.projections) != self.width:
@@ -169,7 +170,7 @@ class FaceMe:
         self.family, self.controlnet, self.id_encoder = family, controlnet, id_encoder
         self.has_trained_control = False
         self.picture_loss: PictureLoss | None = None
-        nn.ModuleList([self.controlnet, self.id_encoder]).to(family.device, family.dtype)
+        family.bring(self.controlnet, self.id_encoder)
         use_weighted_attention(self.controlnet)
 
     @classmethod
@@ -232,8 +233,7 @@ class FaceMe:
         self, scheduler: Any, low: Float[Tensor, "b 3 s s"], references: Sequence[References | None], guidance: float
     ) -> Predict:
         """Bind squares, their references and guidance; see `Method.bind`."""
-        control = low.to(self.family.device, self.family.dtype) * 2 - 1  # [-1, 1], as the published ControlNet wants it
-        return self._bind(scheduler, references, guidance, control)
+        return self._bind(scheduler, references, guidance, self._control(low.to(self.family.device, self.family.dtype)))
 
     @torch.no_grad()
     def synthesise(
@@ -261,10 +261,19 @@ class FaceMe:
 
         def predict(x_t: Tensor, t: Tensor) -> Tensor:
             x = scheduler.scale_model_input(x_t, t).repeat(len(groups), 1, 1, 1)
-            prediction = self._predict(x, t.expand(len(x)), c, bias, control_of_each, detail)
+
+            def part(i: slice) -> Tensor:
+                low = None if control_of_each is None else control_of_each[i]
+                return self._predict(x[i], t.expand(len(x[i])), c[i], bias[i], low, detail[i])
+
+            prediction = in_parts(part, len(x), self.family.at_once)
             return prediction if len(groups) == 1 else guide_halves(prediction, guidance)
 
         return predict
+
+    def _control(self, low: Float[Tensor, "b 3 s s"]) -> Float[Tensor, "b 3 s s"]:
+        """Bring low pictures to the range that the ControlNet was trained with; the published one's is -1..1."""
+        return low * 2 - 1 if self.family.card.quirks.control_range == "signed" else low
 
     def _prompts(self, references: Sequence[References | None]) -> tuple[Tensor, Tensor]:
         """Build c_id or c_text for each item, padded to one length with tokens of weight 0."""
@@ -307,9 +316,10 @@ class FaceMe:
         joint: everything, for families that no published prior stands behind.  # ours
         """
         prompt = nn.ParameterDict()
+        encoder = self.id_encoder if self.id_encoder.settings.trains_projections else self.id_encoder.mix
         parts: dict[str, dict[str, nn.Module]] = {
-            "base": {"unet": self.family.unet, "id_encoder": self.id_encoder, "prompt": prompt},
-            "stage1": {"controlnet": self.controlnet, "id_encoder": self.id_encoder},
+            "base": {"unet": self.family.unet, "id_encoder": encoder, "prompt": prompt},
+            "stage1": {"controlnet": self.controlnet, "id_encoder": encoder},
             "stage2": {"controlnet": self.controlnet},
         }
         parts["joint"] = parts["base"] | parts["stage1"]
@@ -331,7 +341,7 @@ class FaceMe:
         t = batch.t.to(x_t.device)
         tokens = self.id_encoder(batch.image.to(x_t), batch.recogniser.to(x_t))
         c, bias = batch_prompts(prompt.tokens, prompt.face_index, tokens, batch.has_reference.to(t.device))
-        control, detail_px = batch.low.to(x_t) * 2 - 1, batch.detail_px.to(x_t)
+        control, detail_px = self._control(batch.low.to(x_t)), batch.detail_px.to(x_t)
         led = {"base": 0, "joint": math.ceil(CONTROLLED * len(x_t))}.get(phase, len(x_t))  # so many see the low picture
         shown = [(slice(0, led), control[:led]), (slice(led, None), None)]
         parts = [self._predict(x_t[i], t[i], c[i], bias[i], low, detail_px[i]) for i, low in shown if len(x_t[i])]

@@ -30,6 +30,7 @@ class Defaults:
     start: StartName = "low"
     guidance: float | None = None
     temperature: float | None = None
+    fidelity: float | None = None
     takes_any_crop: bool = False  # it needs no aligned faces: what is larger than its squares is restored by tiles
 
 
@@ -63,6 +64,11 @@ class References:
         scale = torch.tensor(weights if weights is not None else [1.0] * len(features), dtype=torch.float32)
         first, second, *tokens = (torch.stack(list(part)) for part in zip(*features, strict=True))
         return cls(first, second, scale, *tokens)
+
+    @classmethod
+    def learned(cls, strength: float = 1.0) -> "References":
+        """Stand for the person that a method has loaded, with a strength of 0..1; there are no features to look at."""
+        return cls(torch.zeros(1, 0), torch.zeros(1, 0), torch.tensor([strength]))
 
     def used(self) -> "References | None":
         """Return the references whose weight is above 0; `None` when there is none."""
@@ -140,6 +146,30 @@ class Method(Protocol):
 
     def save(self, folder: Path, dtype: torch.dtype) -> None:
         """Write the method's own parts into a family's folder."""
+        ...
+
+
+@runtime_checkable
+class Personal(Protocol):
+    """What a method offers besides that learns a person in weights of their own, and is led by them without photos."""
+
+    name: str
+
+    @property
+    def has_person(self) -> bool:
+        """Tell whether somebody is loaded, who then leads wherever `References.learned` stand for them."""
+        ...
+
+    def load_adapter(self, source: Path | bytes) -> None:
+        """Load a person's file, or its bytes, in the place of whoever was loaded."""
+        ...
+
+    def unload_adapter(self) -> None:
+        """Restore for nobody again."""
+        ...
+
+    def base_hash(self) -> str:
+        """Return the fingerprint of the networks that people are learned over."""
         ...
 
 

@@ -44,6 +44,7 @@ from keepface.weights.store import load_strictly, read_safetensors, write_safete
 
 TIME_AWARE, SFT_LAYERS, SETTINGS = "time_aware.safetensors", "sft.safetensors", "settings.json"
 PHASES = {"base": Phase(has_identity=False)}  # people are tuned by train/personalise.py, one at a time
+NOTES = {"prompt": "a photo of *", "class_word": "face"}  # of a person's file
 MEASURED = 16  # noised latents that fresh SFT layers are set by
 
 
@@ -62,13 +63,13 @@ class PFStorerSettings:
 
 def star_prompt(prompt: Prompt, star: Float[Tensor, "d"]) -> Float[Tensor, "n d"]:
     """Put S* where the word *face* stood: "A photo of *". [PFStorer, Fig. 3]"""
-    tokens, place = prompt.tokens, prompt.face_index
+    tokens, place = prompt.with_face, prompt.face_index
     return torch.cat([tokens[:place], star.to(tokens)[None], tokens[place + 1 :]])
 
 
 def nobody_but_the_person(count: int) -> list[References]:
     """Return references that stand for the loaded person where there are no photos, one for each square."""
-    return [References(torch.zeros(1, 0), torch.zeros(1, 0), torch.ones(1)) for _ in range(count)]
+    return [References.learned() for _ in range(count)]
 
 
 # ---- the method ----
@@ -159,16 +160,21 @@ class PFStorer:
         self._tuning = tuning or self.settings.person
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive(seed, "person"))
-            word = family.prompt.tokens[family.prompt.face_index]
+            word = family.prompt.with_face[family.prompt.face_index]
             self.person = PersonalPart(family.unet, word, family.encode(photos), variant).to(family.device)
 
-    def load_adapter(self, path: Path) -> None:
-        """Load a person's file in the place of whoever was loaded; the base is not touched.
+    @property
+    def has_person(self) -> bool:
+        """Tell whether somebody is loaded."""
+        return self.person is not None
+
+    def load_adapter(self, source: Path | bytes) -> None:
+        """Load a person's file, or its bytes, in the place of whoever was loaded; the base is not touched.
 
         Raises:
             WeightsError: missing, damaged, or learned over another base; whoever was loaded stays.
         """
-        part = PersonalPart.load(path, self.family.unet, self.base_hash(), f"family {self.family.card.name!r}")
+        part = PersonalPart.load(source, self.family.unet, self.base_hash(), f"family {self.family.card.name!r}")
         self.person = part.to(self.family.device, self.family.dtype)
 
     def unload_adapter(self) -> None:
@@ -181,8 +187,11 @@ class PFStorer:
         Raises:
             WeightsError: nobody is loaded, or the file can't be written.
         """
-        told = {"prompt": "a photo of *", "class_word": "face", **notes}
-        self._loaded().save(path, self.base_hash(), told, dtype)
+        self._loaded().save(path, self.base_hash(), {**NOTES, **notes}, dtype)
+
+    def adapter(self, notes: Mapping[str, str], dtype: torch.dtype = torch.float16) -> bytes:
+        """Return what `save_adapter` writes."""
+        return self._loaded().to_bytes(self.base_hash(), {**NOTES, **notes}, dtype)
 
     def base_hash(self) -> str:
         """Return the fingerprint of the networks that a person's part was learned over; it takes a second or two."""
@@ -290,8 +299,8 @@ class PFStorer:
     def _loaded(self) -> PersonalPart:
         if self.person is None:
             raise WeightsError(
-                "pfstorer: references are given and nobody is loaded; tune a person on 3 to 5 photos "
-                "(keepface.train.personalise), load the file with load_adapter(FILE), or restore without references"
+                "pfstorer: references are given and nobody is loaded; train a person (keepface person train NAME) and "
+                "restore with --person NAME, load a file (--adapter FILE), or restore without references"
             )
         return self.person
 
@@ -324,7 +333,7 @@ class PFStorer:
 
     def after_step(self) -> None:
         """Shorten S* where a step of the optimiser made it longer than it may be."""
-        face = self.family.prompt.tokens[self.family.prompt.face_index]
+        face = self.family.prompt.with_face[self.family.prompt.face_index]
         self._loaded().shorten(self._tuning.token_limit * float(face.norm()))
 
     def loss(self, batch: TrainBatch | PersonalBatch, phase: str) -> dict[str, Tensor]:

@@ -5,7 +5,7 @@ import hashlib
 import importlib.util
 import os
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,11 +16,12 @@ from torch import Tensor, nn
 
 from keepface.errors import HashMismatchError, WeightsError
 from keepface.weights.cards import Card, card
+from keepface.weights.in_memory import to_bytes
+from keepface.weights.layout import Layout, check_layout
 
 WEIGHTS_FOLDER = "KEEPFACE_WEIGHTS"  # environment variable: a folder searched before the installed packages
 PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 PICKLE_STARTS = (b"PK\x03\x04", *(b"\x80" + bytes([protocol]) for protocol in range(2, 6)))
-NAMES_SHOWN = 5  # of each kind, when a layout doesn't fit
 
 
 @dataclass(frozen=True)
@@ -124,18 +125,10 @@ def write_safetensors(tensors: Mapping[str, Tensor], path: Path, metadata: Mappi
     """
     if not tensors:
         raise WeightsError(f"{path}: there are no tensors to write; such a file could not be read back")
-    ready: dict[str, Tensor] = {}
-    stored: set[int] = set()
-    for name, tensor in tensors.items():
-        plain = tensor.detach().cpu().contiguous()
-        # Two names for one memory are no layout of safetensors: the second gets memory of its own.
-        shared = plain.numel() > 0 and plain.untyped_storage().data_ptr() in stored
-        ready[name] = plain.clone() if shared else plain
-        stored.add(ready[name].untyped_storage().data_ptr())
     aside = path.with_name(f".{secrets.token_hex(8)}.part")
     try:
         # Serialised here and written plainly: the file then follows the umask, as the user's other files do.
-        aside.write_bytes(safetensors.torch.save(ready, metadata=dict(metadata)))
+        aside.write_bytes(to_bytes(tensors, metadata))
         os.replace(aside, path)
     except OSError as error:
         raise WeightsError(f"{path}: weights can't be written here: {error.strerror or error}") from None
@@ -149,20 +142,7 @@ def load_strictly(module: nn.Module, tensors: Mapping[str, Tensor], where: str) 
     Raises:
         WeightsError: names are missing, unknown, or of another shape; the first five of each are listed.
     """
-    wanted = module.state_dict()
-    misshapen = [
-        f"{name} {tuple(tensors[name].shape)} instead of {tuple(wanted[name].shape)}"
-        for name in wanted
-        if name in tensors and tensors[name].shape != wanted[name].shape
-    ]
-    problems = {
-        "missing": [name for name in wanted if name not in tensors],
-        "unknown": [name for name in tensors if name not in wanted],
-        "of another shape": misshapen,
-    }
-    if any(problems.values()):
-        text = "; ".join(f"{len(names)} {kind}: {_first(names)}" for kind, names in problems.items() if names)
-        raise WeightsError(f"{where}: these weights are not for {type(module).__name__}: {text}")
+    check_layout(tensors, Layout.of(module), where)
     module.load_state_dict(dict(tensors), strict=True)
 
 
@@ -204,8 +184,3 @@ def _refuse_others(path: Path) -> None:
 
 def _damaged(path: Path, error: Exception) -> WeightsError:
     return WeightsError(f"{path}: the weights are damaged ({error}); fetch or copy the file again")
-
-
-def _first(names: Iterable[str]) -> str:
-    listed = list(names)
-    return ", ".join(listed[:NAMES_SHOWN]) + (", …" if len(listed) > NAMES_SHOWN else "")
