@@ -10,6 +10,7 @@ from keepface.data.prepare import prepare
 from keepface.degrade.chains import replay
 from keepface.errors import DataError
 from keepface.image.files import from_uint8
+from keepface.image.size import resize
 
 from .drawn_faces import DrawnSource
 
@@ -143,6 +144,52 @@ def test_a_shift_beyond_the_margin_or_a_floor_above_all_photos_is_refused(pack):
         PairSampler(pack, PairSettings(shift_px=7))
     with pytest.raises(DataError, match="nothing to train on"):
         PairSampler(pack, PairSettings(min_native_px=1000.0))
+
+
+# ---- squares of any side and place ----
+
+RANDOM = PairSettings(crop="random", flip=0.5)
+SMALL = 32  # px, of a pack of 64
+
+
+def test_random_squares_have_any_side_from_the_familys_to_the_packs_at_any_place(pack):
+    cuts = [target.cut for plan in plans(PairSampler(pack, RANDOM, SMALL), 60, 10) for target in plan]
+    sides = [side for _, _, side in cuts]
+    assert set(sides) == set(range(32, 65)) and np.mean(sides) == pytest.approx(48, abs=4 * 9.5 / 600**0.5)
+    assert all(min(left, top) >= 0 and max(left, top) + side <= 76 for left, top, side in cuts)
+    assert min(left for left, *_ in cuts) == 0 and max(left + side for left, _, side in cuts) == 76
+
+
+def test_a_random_batch_is_its_plan_carried_out_and_its_detail_and_points_go_with_the_square(pack):
+    sampler = PairSampler(pack, RANDOM, SMALL)
+    batch = sampler.batch(3, 8, seed=0)
+    assert batch.clean.shape == batch.low.shape == (8, 3, SMALL, SMALL)
+    assert {target.flip for target in batch.plan} == {True, False}
+    for i, target in enumerate(batch.plan):
+        left, top, side = target.cut
+        cut = from_uint8(np.array(pack.images[target.photo, top : top + side, left : left + side]))
+        clean = resize(cut.flip(2) if target.flip else cut, (SMALL, SMALL))
+        assert torch.equal(batch.clean[i], clean)
+        assert torch.equal(batch.low[i], replay(target.draw, clean))  # degraded after it was cut
+        assert float(batch.detail_px[i]) == pytest.approx((100 + target.photo) * side / 76)
+        x, y = pack.landmarks[target.photo].T
+        x, y = ((x - left + 0.5) / side, (y - top + 0.5) / side)  # shares of the square
+        x = 1 - x[[1, 0, 2, 4, 3]] if target.flip else x
+        y = y[[1, 0, 2, 4, 3]] if target.flip else y
+        assert np.allclose(batch.landmarks[i], np.stack([x, y], 1) * SMALL - 0.5, atol=1e-3)
+
+
+def test_a_random_batch_is_a_function_of_step_and_seed_alone(pack):
+    one, other = (PairSampler(pack, RANDOM, SMALL).batch(7, 4, seed=9) for _ in range(2))
+    assert one.plan == other.plan and torch.equal(one.low, other.low)
+    assert PairSampler(pack, RANDOM, SMALL).plan(8, 4, seed=9) != one.plan
+
+
+def test_squares_that_can_not_be_cut_are_refused_with_what_to_type(pack):
+    with pytest.raises(DataError, match=r"of 64 px; random crops of 64 px .* --size 128, or .* batch.crop=aligned"):
+        PairSampler(pack, RANDOM)
+    with pytest.raises(DataError, match=r"squares of 64 px; the family needs 32: keepface data prepare .* --size 32"):
+        PairSampler(pack, SETTINGS, SMALL)
 
 
 def test_a_small_pool_is_filled_by_repeats_and_every_photo_of_it_is_used():

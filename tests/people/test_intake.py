@@ -5,9 +5,8 @@ import pytest
 from PIL import Image
 
 from keepface.image.files import read_photo
-from keepface.people.features import Networks
+from keepface.people.features import Known, Networks
 from keepface.people.intake import ANOTHER_PERSON, DIFFERENT, IntakeSettings, look_at, year_taken
-from keepface.people.store import Known
 
 from ..engine.plain_restorer import ANNA, BEN, landscape, person
 from .conftest import EXAMPLES

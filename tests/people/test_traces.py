@@ -3,9 +3,9 @@ from pathlib import Path
 
 from keepface.identity.embed import FeatureCache, IdentityEmbedder, IdentityFeatures
 from keepface.image.files import read_photo
-from keepface.people.features import Networks
+from keepface.people.features import Known, Networks
 from keepface.people.intake import look_at
-from keepface.people.store import Known, Library
+from keepface.people.store import Library
 from keepface.people.traces import cached_features
 
 from .conftest import EXAMPLES, made_up_features, new_photo

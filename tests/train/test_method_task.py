@@ -7,10 +7,11 @@ import torch
 
 from keepface.config import from_dict
 from keepface.data.prepare import Pack, prepare
+from keepface.diffusion.cleaner import Cleaner, CleanerSettings
 from keepface.diffusion.family import Family
 from keepface.engine.restorer import Restorer
 from keepface.engine.settings import RestoreSettings
-from keepface.errors import RecipeError
+from keepface.errors import RecipeError, WeightsError
 from keepface.train.loop import Task, train
 from keepface.train.recipe import Recipe
 from keepface.train.run import make_task
@@ -145,3 +146,26 @@ def test_a_trained_family_serves_the_methods_that_its_unet_served_before(start_r
     for method in ("ridfr", "faceme"):
         restorer = Restorer.from_pretrained(folder, method=method, device="cpu")
         assert restorer.restore_squares(low_squares(1), [[]], RestoreSettings(steps=2), [0]).shape == (1, 3, 32, 32)
+
+
+def test_a_recipe_may_show_its_method_what_the_cleaner_makes_and_the_family_tells_so(
+    start: Any, tiny_family_folder: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "cleaning"
+    shutil.copytree(tiny_family_folder, folder)
+    cleaner = Cleaner.begin(CleanerSettings(channels=(8, 16)), SIZE, 0)
+    torch.nn.init.constant_(cleaner.network.conv_out.bias, 0.1)  # what it adds to every picture
+    cleaner.save(folder)
+    task, _ = start("stage2", init_from=str(folder), batch={"clean": True})
+    plain, _ = start("stage2", init_from=str(folder))
+    cleaned, raw = task.batch(3, 2), plain.batch(3, 2)
+    assert torch.equal(cleaned.clean, raw.clean) and not torch.equal(cleaned.low, raw.low)
+    assert torch.allclose(cleaned.low, (raw.low + 0.1).clamp(0, 1), atol=1e-3)
+    for trained, methods in ((task, ("faceme",)), (plain, ())):
+        trained.export(tmp_path / str(len(methods)))
+        assert Family.from_pretrained(tmp_path / str(len(methods))).card.cleaned == methods
+
+
+def test_a_recipe_that_wants_a_cleaner_needs_a_family_with_one(start: Any) -> None:
+    with pytest.raises(WeightsError, match="has no cleaner"):
+        start("stage2", batch={"clean": True})

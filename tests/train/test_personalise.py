@@ -9,11 +9,11 @@ from torch import Tensor
 
 from keepface.errors import DataError, RecipeError
 from keepface.methods.pfstorer import PFStorer
-from keepface.train.personalise import Callbacks, Tunable, TuneSettings, draw_batch, personalise
+from keepface.train.personalise import Callbacks, Tunable, TuneSettings, draw_batch, face_square, personalise
 from keepface.weights.store import read_metadata, read_safetensors
 
 from ..methods.pfstorer_toy import opened, photos_of
-from ..toy import SIDE
+from ..toy import SIDE, SIZE
 
 QUICK = TuneSettings(steps=4, batch=2, save_every=2, degradations=("light",), preview_every=2, preview_steps=1)
 PHOTOS = list(photos_of(0, 4, SIDE))
@@ -89,11 +89,11 @@ def test_tuning_follows_the_loss_downhill(method: PFStorer, tmp_path: Path) -> N
 
 
 def test_a_photo_is_led_by_another_and_a_single_one_by_itself(method: PFStorer) -> None:
-    settings = replace(QUICK, batch=8, shift_px=0)
-    batches = [draw_batch(PHOTOS, None, method.family, step, settings) for step in range(5)]
+    settings, whole = replace(QUICK, batch=8), list(photos_of(0, 4))  # of the family's size: nothing is cut off
+    batches = [draw_batch(whole, None, method.family, step, settings) for step in range(5)]
     for batch in batches:
         assert batch.clean.shape == (8, 3, 32, 32) and not torch.equal(batch.clean, batch.low)
-        shown = [[torch.equal(square, photo[:, 3:35, 3:35]) for photo in PHOTOS].index(True) for square in batch.clean]
+        shown = [[torch.equal(square, photo) for photo in whole].index(True) for square in batch.clean]
         assert all(photo != other for photo, other in zip(shown, batch.reference.tolist(), strict=True))
     assert {int(i) for batch in batches for i in batch.reference} == {0, 1, 2, 3}
     assert draw_batch(PHOTOS[:1], None, method.family, 0, settings).reference.tolist() == [0] * 8
@@ -104,6 +104,32 @@ def test_a_batch_is_a_function_of_step_and_seed_alone(method: PFStorer) -> None:
     for name in ("clean", "low", "reference", "eps", "t"):
         assert torch.equal(getattr(one, name), getattr(same, name))
     assert not torch.equal(one.eps, other.eps)
+
+
+def test_squares_of_any_side_are_cut_from_a_larger_photo_and_hold_most_of_its_face(method: PFStorer) -> None:
+    """Each pixel says where it is, so that a square tells its own place: red is x, green y, in pixels of the photo."""
+    side, size = 64, SIZE
+    y, x = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
+    photo = torch.stack([x, y, torch.zeros(side, side)]) / (side - 1)
+    settings = replace(QUICK, batch=8)
+    sides, overlaps = [], []
+    for step in range(30):
+        for square in draw_batch([photo], None, method.family, step, settings).clean:
+            columns, rows = square[0].mean(0) * (side - 1), square[1].mean(1) * (side - 1)
+            cut = float(columns[-4] - columns[3]) * size / (size - 7)  # without the rim, where the filter is cut off
+            left, top = (float(line[size // 2 - 1 : size // 2 + 1].mean()) - (cut - 1) / 2 for line in (columns, rows))
+            sides.append(cut)
+            # A face of 0.52 by 0.71 of its square, which is the photo without its margin.
+            wide, high = 0.52 * side / 1.5, 0.71 * side / 1.5
+            across = min(left + cut, (side + wide) / 2) - max(left, (side - wide) / 2)
+            down = min(top + cut, (side + high) / 2) - max(top, (side - high) / 2)
+            overlaps.append(max(across, 0) * max(down, 0) / (wide * high))
+    assert size - 1 < min(sides) < size + 3 and side - 3 < max(sides) < side + 1
+    assert 0.6 <= min(overlaps) < 0.8
+    middle = face_square(photo, size)  # the photo without its margin of 1.5: 43 of 64 pixels
+    assert middle.shape == (3, size, size)
+    torch.testing.assert_close(middle[0].mean(), torch.tensor(0.5), atol=0.02, rtol=0)
+    assert float(middle[0, :, -1].mean() - middle[0, :, 0].mean()) == pytest.approx(42 / 63, abs=0.03)
 
 
 def test_the_whole_unet_is_tuned_with_other_people_beside(method: PFStorer, tmp_path: Path) -> None:

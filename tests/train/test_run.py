@@ -1,16 +1,21 @@
 """From a recipe's file to a run's folder, by the function and by the command."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from keepface.cli import app
-from keepface.data.prepare import prepare
+from keepface.config import from_dict, to_dict
+from keepface.data.prepare import Pack, prepare
 from keepface.errors import DataError, RecipeError
-from keepface.train.run import resolve, train_recipe
+from keepface.train.recipe import BatchSettings, Recipe
+from keepface.train.run import make_task, resolve, train_recipe
 
+from ..methods.pfstorer_toy import PFSTORER_METHOD
 from ..toy import SIZE, ColourFeatures, ToyPeople
 
 TEXT = """
@@ -98,3 +103,30 @@ def test_data_that_does_not_fit_is_refused_before_anything_is_written(
     with pytest.raises(RecipeError, match="phase 'stage9' is unknown"):
         train_recipe(recipe, toy_data, run, ["phase=stage9"])
     assert not run.exists()
+
+
+def test_random_crops_come_from_packs_larger_than_the_family(
+    tiny_family_folder: Path, toy_data: Path, tmp_path: Path
+) -> None:
+    for split, people in (("train", 4), ("val", 2)):
+        prepare(ToyPeople(people, 2), tmp_path / split, 2 * SIZE, ColourFeatures())
+    packs = Pack(tmp_path / "train"), Pack(tmp_path / "val")
+    told = {
+        "task": "pfstorer",
+        "phase": "base",
+        "init_from": str(tiny_family_folder),
+        "method": to_dict(PFSTORER_METHOD),
+    }
+    told["batch"] = {"degradations": ["light"], "crop": "random"}
+    recipe = from_dict(Recipe, told, "test")
+    task = make_task(recipe, *packs)
+    one, same = task.batch(5, 4), make_task(recipe, *packs).batch(5, 4)
+    assert one.clean.shape == one.low.shape == (4, 3, SIZE, SIZE) and torch.equal(one.low, same.low)
+    with torch.no_grad():
+        assert torch.isfinite(task.losses(one)["total"]) and task.validate(2).grid.shape[1] == 3 * SIZE
+    with pytest.raises(DataError, match=r"random crops of 32 px are cut from larger ones: .* --size 64"):
+        make_task(recipe, Pack(toy_data / "train"), packs[1])
+    with pytest.raises(DataError, match=r"squares of 64 px; the family needs 32"):
+        make_task(replace(recipe, batch=BatchSettings()), *packs)
+    with pytest.raises(RecipeError, match="task 'autoencoder' takes aligned squares"):
+        make_task(replace(recipe, task="autoencoder", phase=""), *packs)

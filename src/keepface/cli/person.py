@@ -56,10 +56,9 @@ def add(
 ) -> None:
     """Add photos or notes to a person, who is made if there is none of this name."""
     paths = _photos(photos or [])
-    from keepface.people.features import Networks
+    from keepface.people.features import Known, Networks
     from keepface.people.intake import Intake, IntakeSettings, look_at
     from keepface.people.person import Notes, checked_name, checked_notes, checked_year
-    from keepface.people.store import Known
 
     name = checked_name(name)
     notes = checked_notes(Notes(consent, None, relation, birth_year))
@@ -131,20 +130,11 @@ def check(name: Name, library: Folder = None, as_json: AsJson = False) -> None:
     """Examine a person's photos, and say which one to add next."""
     people = open_people(library)
     found = people.find(name)
-    from keepface.errors import PhotoError
-    from keepface.people.doctor import diagnose, examine
+    from keepface.people.checkup import check_person
     from keepface.people.features import Networks
 
-    known = people.known(found, Networks.load())
-    examined, unusable = [], list(known.problems)
     with progress("photos") as advance:
-        for number, (record, kept) in enumerate(known.photos, 1):
-            try:
-                examined.append(examine(record, people.photo(found, record), kept))
-            except PhotoError as error:
-                unusable.append((record, str(error)))
-            advance(number, len(known.photos))
-    diagnosis = diagnose(examined, unusable)
+        diagnosis = check_person(people, found, Networks.load(), advance).diagnosis
     if as_json:
         say_json({"name": found.name, "well": diagnosis.is_well, **diagnosis.to_json()})
         return

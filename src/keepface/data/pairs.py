@@ -2,6 +2,7 @@
 
 Liu et al., AAAI 2025, "FaceMe: Robust Blind Face Restoration with Personal Identification"  [FaceMe]
 Fang et al. 2025, "Robust ID-specific face restoration via alignment learning"  [RIDFR]
+Wang et al. 2024, "Exploiting diffusion prior for real-world image super-resolution"  [StableSR]
 
 A batch is a pure function of (step, seed), so a run that resumes at step n sees what it would have seen. `plan` draws
 everything that is random and touches no pixel; `batch` carries the plan out.
@@ -19,12 +20,15 @@ from torch import Tensor
 from keepface.data.copies import SAME_PHOTO, find_copies
 from keepface.data.identities import by_person, real_references
 from keepface.data.prepare import Pack
+from keepface.data.variants import flip_points
 from keepface.degrade.chains import FirstOrderSettings, Settings, draw, replay_batch
 from keepface.degrade.step import Step
 from keepface.errors import DataError
 from keepface.image.files import from_uint8
+from keepface.image.size import resize
 from keepface.seeds import derive, numpy_generator
 
+Crop = Literal["aligned", "random"]
 SYNTHETIC = "synthetic"  # the source of photos that are references and never targets
 
 
@@ -41,6 +45,8 @@ class PairSettings:
     dropout_per: Literal["batch", "sample"] = "batch"  # FaceMe draws it once a batch
     flip: float = 0.5  # share of mirrored targets  # ours: FaceMe mirrors none
     shift_px: int = 4  # a target's square is moved by up to this, within its margin  # ours
+    crop: Crop = "aligned"  # "random": squares of any side from the sampler's size to the pack's, at any place, made as
+    #   small as the sampler's size; for methods that need no aligned faces; shift_px is not used then [StableSR]
     same_photo: float = SAME_PHOTO  # photos of a person this alike are copies of one  # ours, see copies.py
     min_native_px: float = 0.0  # targets whose crop has fewer real pixels are passed over
 
@@ -55,6 +61,7 @@ class Target:
     draw: tuple[Step, ...]  # its degradation
     references: tuple[int, ...]  # rows of the features: variant * photos + photo; variant 0 is the photo as it is
     is_dropped: bool  # trained without identity
+    cut: tuple[int, int, int] | None = None  # (left, top, side) px of the pack's crop, instead of the offset
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,9 +79,18 @@ class PairBatch:
 
 
 class PairSampler:
-    """Draw batches from a pack; holds no state of its own, so a step can be asked for in any order, by any thread."""
+    """Draw batches from a pack; holds no state of its own, so a step can be asked for in any order, by any thread.
 
-    def __init__(self, pack: Pack, settings: PairSettings) -> None:
+    Args:
+        size: side of the squares in pixels; `None` is the pack's own.
+
+    Raises:
+        DataError: the pack's squares can't be cut to this size, or hold nothing to train on.
+    """
+
+    def __init__(self, pack: Pack, settings: PairSettings, size: int | None = None) -> None:
+        self.size = pack.size if size is None else size
+        check_size(pack, self.size, settings.crop)
         if settings.shift_px > pack.margin_px:
             raise DataError(f"shift_px is {settings.shift_px}; the pack's margin of {pack.margin_px} px is the most")
         self.pack = pack
@@ -113,8 +129,7 @@ class PairSampler:
 
     def clean(self, plan: Sequence[Target]) -> Float[Tensor, "b 3 s s"]:
         """Cut the clean squares of a plan."""
-        squares = [self.pack.square(target.photo, target.offset, target.flip) for target in plan]
-        return torch.stack([from_uint8(square) for square in squares])
+        return torch.stack([self._square(target) for target in plan])
 
     def batch(self, step: int, size: int, seed: int) -> PairBatch:
         """Make the batch of a step; the same (step, size, seed) is the same batch, bit for bit."""
@@ -122,9 +137,10 @@ class PairSampler:
         clean = self.clean(plan)
         rows = torch.tensor([target.references for target in plan])  # b n
         photos = torch.tensor([target.photo for target in plan])
-        points = np.stack([self.pack.points(target.photo, target.offset, target.flip) for target in plan])
+        points = np.stack([self._points(target) for target in plan])
         own = np.stack([self._is_own(np.array(target.references), target.photo) for target in plan])
-        native_px = torch.from_numpy(self.pack.native_px)[photos]
+        native_px = torch.from_numpy(self.pack.native_px)[photos]  # of the whole crop
+        sides = torch.tensor([self.pack.size if target.cut is None else target.cut[2] for target in plan])
         return PairBatch(
             plan=plan,
             clean=clean,
@@ -132,7 +148,7 @@ class PairSampler:
             features={name: values[rows] for name, values in self._flat.items()},
             is_dropped=torch.tensor([target.is_dropped for target in plan]),
             is_own=torch.from_numpy(own),
-            detail_px=native_px * (self.pack.size / self.pack.side),
+            detail_px=native_px * (sides / self.pack.side),
             landmarks=torch.from_numpy(points).float(),
         )
 
@@ -148,7 +164,12 @@ class PairSampler:
 
     def _target(self, photo: int, count: int, is_batch_dropped: bool, rng: np.random.Generator) -> Target:
         settings = self.settings
-        shift_x, shift_y = rng.integers(-settings.shift_px, settings.shift_px + 1, 2)
+        cut: tuple[int, int, int] | None = None
+        shift_x, shift_y = 0, 0
+        if settings.crop == "random":
+            cut = draw_cut(rng, self.size, self.pack.size, self.pack.side)
+        else:
+            shift_x, shift_y = rng.integers(-settings.shift_px, settings.shift_px + 1, 2)
         is_dropped = rng.random() < settings.identity_dropout
         return Target(
             photo=photo,
@@ -156,8 +177,25 @@ class PairSampler:
             flip=bool(rng.random() < settings.flip),
             references=draw_references(self._pools[photo], count, settings.max_references, rng),
             is_dropped=bool(is_batch_dropped if settings.dropout_per == "batch" else is_dropped),
-            draw=draw(self._degradation(rng), rng, self.pack.size),
+            draw=draw(self._degradation(rng), rng, self.size),
+            cut=cut,
         )
+
+    def _square(self, target: Target) -> Float[Tensor, "3 s s"]:
+        if target.cut is None:
+            return from_uint8(self.pack.square(target.photo, target.offset, target.flip))
+        left, top, side = target.cut
+        pixels = self.pack.images[target.photo, top : top + side, left : left + side]
+        square = from_uint8(np.ascontiguousarray(pixels[:, ::-1] if target.flip else pixels))
+        return resize(square, (self.size, self.size), "bicubic")
+
+    def _points(self, target: Target) -> Float[np.ndarray, "5 2"]:
+        if target.cut is None:
+            return self.pack.points(target.photo, target.offset, target.flip)
+        left, top, side = target.cut
+        inside = self.pack.landmarks[target.photo] - np.array([left, top], np.float32)
+        points = (inside + 0.5) * (self.size / side) - 0.5
+        return flip_points(points, self.size) if target.flip else points
 
     def _degradation(self, rng: np.random.Generator) -> Settings:
         among = self.settings.degradations
@@ -180,6 +218,29 @@ class PairSampler:
 
     def _is_own(self, rows: Int[np.ndarray, "n"], photo: int) -> Bool[np.ndarray, "n"]:
         return np.array([self._first[row % len(self.pack)] == self._first[photo] for row in rows.tolist()])
+
+
+def check_size(pack: Pack, size: int, crop: Crop) -> None:
+    """See that squares of `size` pixels can be cut from a pack as asked.
+
+    Raises:
+        DataError: aligned squares are of another size, or random ones have no larger picture to be cut from.
+    """
+    again = "keepface data prepare SOURCE OUT --size"
+    if crop == "aligned" and pack.size != size:
+        raise DataError(f"{pack.folder}: squares of {pack.size} px; the family needs {size}: {again} {size}")
+    if crop == "random" and pack.size <= size:
+        raise DataError(
+            f"{pack.folder}: squares of {pack.size} px; random crops of {size} px are cut from larger ones: "
+            f"{again} {2 * size}, or keep the faces aligned: --set batch.crop=aligned"
+        )
+
+
+def draw_cut(rng: np.random.Generator, least: int, most: int, whole: int) -> tuple[int, int, int]:
+    """Draw (left, top, side) of a square of `least` to `most` pixels, anywhere in `whole`. [PFStorer, Sec. 3.3]"""
+    side = int(rng.integers(least, most + 1))
+    left, top = rng.integers(0, whole - side + 1, 2)
+    return int(left), int(top), side
 
 
 def draw_references(pool: Sequence[int], count: int, most: int, rng: np.random.Generator) -> tuple[int, ...]:

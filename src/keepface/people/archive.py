@@ -17,10 +17,9 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import Any, TypeVar
 
-from keepface.config import from_dict, to_dict
-from keepface.errors import KeepfaceError, OutputExistsError, RecipeError
+from keepface.config import to_dict
+from keepface.errors import KeepfaceError, OutputExistsError
 from keepface.image.files import photo_from_bytes
 from keepface.people.lock import COST, LockSettings, Seal, Unlocked, new_lock, open_lock
 from keepface.people.person import (
@@ -35,11 +34,12 @@ from keepface.people.person import (
     today,
 )
 from keepface.people.private_files import FILE_MODE, UNFINISHED
+from keepface.people.records import as_record, as_table
 from keepface.people.store import Ask, Library
 
 FORMAT = 1
 HEAD, MANIFEST = "keepface-person.json", "manifest.json"
-Made = TypeVar("Made")
+AGAIN = "export the person again"
 
 
 @dataclass(frozen=True)
@@ -131,15 +131,15 @@ def import_person(
     try:
         with zipfile.ZipFile(path) as archive:
             _check(archive, path, limits)
-            head = _json(_read(archive, HEAD, limits.manifest_bytes, path), f"{path}: {HEAD}")
+            head = as_table(_read(archive, HEAD, limits.manifest_bytes, path), f"{path}: {HEAD}", AGAIN)
             if head.get("format") != FORMAT:
                 raise KeepfaceError(f"{path}: format {head.get('format')!r} is not known; update keepface")
             lock = head.get("lock")
             seal: Seal = Unlocked()
             if lock is not None:
-                seal = open_lock(_made(LockSettings, lock, path), passphrase())
+                seal = open_lock(as_record(LockSettings, lock, str(path)), passphrase())
             data = seal.open(_read(archive, MANIFEST, limits.manifest_bytes, path), MANIFEST)
-            manifest = _made(Manifest, _json(data, f"{path}: {MANIFEST}"), path)
+            manifest = as_record(Manifest, as_table(data, f"{path}: {MANIFEST}", AGAIN), str(path))
             files = _files(archive, manifest, seal, limits, path)
     except FileNotFoundError:
         raise KeepfaceError(f"{path}: there is no such file") from None
@@ -220,20 +220,3 @@ def _read(archive: zipfile.ZipFile, name: str, most: int, path: Path) -> bytes:
     if len(data) > most:
         raise KeepfaceError(f"{path}: {ascii(name)} holds more than {most / 2**20:.0f} MiB; not imported")
     return data
-
-
-def _json(data: bytes, where: str) -> dict[str, Any]:
-    try:
-        value = json.loads(data)
-    except (ValueError, RecursionError):
-        value = None
-    if not isinstance(value, dict):
-        raise KeepfaceError(f"{where}: is damaged; export the person again")
-    return value
-
-
-def _made(cls: type[Made], data: Any, path: Path) -> Made:
-    try:
-        return from_dict(cls, data, str(path))
-    except (RecipeError, TypeError, AttributeError) as error:
-        raise KeepfaceError(f"{error}; the file was changed, or made by another version of keepface") from None

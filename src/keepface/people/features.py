@@ -17,6 +17,7 @@ from keepface.identity.compare import cosine
 from keepface.identity.embed import SAME_PERSON, IdentityEmbedder, IdentityFeatures, outliers
 from keepface.identity.recogniser import JUDGE, RECOGNISERS, Recogniser
 from keepface.image.files import Photo
+from keepface.people.person import ReferencePhoto
 from keepface.weights.cards import cards
 
 LENGTH_BYTES = 8  # of a safetensors header's length, which comes first
@@ -61,6 +62,14 @@ class Networks:
     @property
     def _judge(self) -> str:
         return f"{self.judge.name} {cards()[self.judge.name].sha256}"
+
+
+@dataclass(frozen=True, eq=False)
+class Known:
+    """The photos of a person with their features, and those that gave none, with the reason."""
+
+    photos: tuple[tuple[ReferencePhoto, PhotoFeatures], ...]
+    problems: tuple[tuple[ReferencePhoto, str], ...]
 
 
 def to_bytes(kept: PhotoFeatures) -> bytes:

@@ -9,9 +9,9 @@ from PIL import ExifTags, Image
 
 from keepface.errors import PhotoError, ReferencePhotoError
 from keepface.image.files import Photo, read_photo
-from keepface.people.features import Networks, strangers
+from keepface.people.features import Known, Networks, strangers
 from keepface.people.person import FIRST_YEAR, ReferencePhoto, new_key, printable, today
-from keepface.people.store import Known, NewPhoto
+from keepface.people.store import NewPhoto
 
 ANOTHER_PERSON = "looks like somebody else than the other photos of this person; if it is not, add it with --sure"
 DIFFERENT = "these photos look like different people; give photos of one person, or say with --sure that they are"

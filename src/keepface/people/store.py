@@ -5,6 +5,7 @@
     people/KEY/photos/KEY.jpg    copies of the reference photos
     people/KEY/features/KEY      what the networks make of a photo, as safetensors
     people/KEY/adapters/NAME     what was trained for the person
+    people/KEY/runs/NAME         where training stands
 
 In a locked library all but library.json is sealed. Leftovers of a stopped call are deleted by the next one.
 """
@@ -19,14 +20,13 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from platformdirs import user_data_path
 
-from keepface.config import from_dict, to_dict
-from keepface.errors import KeepfaceError, OutputExistsError, PhotoError, RecipeError, ReferencePhotoError
+from keepface.config import to_dict
+from keepface.errors import KeepfaceError, OutputExistsError, PhotoError, ReferencePhotoError
 from keepface.image.files import Photo, photo_from_bytes
-from keepface.people.features import Networks, PhotoFeatures, from_bytes, to_bytes
+from keepface.people.features import Known, Networks, PhotoFeatures, from_bytes, to_bytes
 from keepface.people.lock import COST, LockSettings, Seal, Unlocked, new_lock, open_lock
 from keepface.people.person import Notes, Person, ReferencePhoto, checked_name, new_key, same_name, today
 from keepface.people.private_files import (
@@ -37,12 +37,14 @@ from keepface.people.private_files import (
     read_bytes,
     write_private,
 )
+from keepface.people.records import as_record, as_table
 
 FORMAT = 1
 LIBRARY = "KEEPFACE_LIBRARY"  # environment variable: the library's folder
 HEAD, RECORD, PEOPLE, TURN = "library.json", "person.json", "people", ".turn"
-PHOTOS, FEATURES, ADAPTERS = "photos", "features", "adapters"
+PHOTOS, FEATURES, ADAPTERS, RUNS = "photos", "features", "adapters", "runs"
 FORGOTTEN = ".forgotten-"
+COPY = "take it from a copy"
 KEY = re.compile(r"[0-9a-f]{16}")
 ADAPTER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 
@@ -56,14 +58,6 @@ class NewPhoto:
     record: ReferencePhoto
     data: bytes | None  # of the file; None: the record's link is kept instead of a copy
     features: PhotoFeatures | None = None  # None: they are made when they are first needed
-
-
-@dataclass(frozen=True, eq=False)
-class Known:
-    """The photos of a person with their features, and those that gave none, with the reason."""
-
-    photos: tuple[tuple[ReferencePhoto, PhotoFeatures], ...]
-    problems: tuple[tuple[ReferencePhoto, str], ...]
 
 
 @dataclass(frozen=True)
@@ -98,11 +92,11 @@ def open_library(folder: Path, passphrase: Ask) -> "Library":
         if folder.exists() and (not folder.is_dir() or not all(_is_leftover(path) for path in folder.iterdir())):
             raise KeepfaceError(f"{folder}: is no library of people, and not empty; name another folder by --library")
         return Library(folder)
-    data = _json(read_bytes(head), str(head))
+    data = as_table(read_bytes(head), str(head), COPY)
     if data.get("format") != FORMAT:
         raise KeepfaceError(f"{head}: format {data.get('format')!r} is not known; it must be {FORMAT}: update keepface")
     lock = data.get("lock")
-    seal = open_lock(_settings(LockSettings, lock, str(head)), passphrase()) if lock else Unlocked()
+    seal = open_lock(as_record(LockSettings, lock, str(head)), passphrase()) if lock else Unlocked()
     library = Library(folder, seal, is_locked=bool(lock))
     library.tidy()
     return library
@@ -268,13 +262,40 @@ class Library:
         return self._read(person, f"{ADAPTERS}/{_adapter(name)}")
 
     def write_adapter(self, person: Person, name: str, data: bytes) -> None:
-        """Keep an adapter, in place of an older one of its name.
+        """Keep an adapter, in place of an older one of its name; errors are those of `write_run`."""
+        with self._turn():
+            self._write(self._record(person.key).key, f"{ADAPTERS}/{_adapter(name)}", data)
+
+    def has_run(self, person: Person, name: str) -> bool:
+        """Tell whether anything of this name is kept of a training run."""
+        return (self._folder(person.key) / RUNS / _adapter(name)).is_file()
+
+    def read_run(self, person: Person, name: str) -> bytes:
+        """Return what is kept of a training run; a `KeepfaceError` if there is nothing, or it is damaged."""
+        return self._read(person, f"{RUNS}/{_adapter(name)}")
+
+    def write_run(self, person: Person, name: str, data: bytes) -> Path:
+        """Keep something of a training run, in place of what was there of this name; return its file.
 
         Raises:
             KeepfaceError: the name is no plain file name, the person was forgotten, or the folder can't be written to.
         """
         with self._turn():
-            self._write(self._record(person.key).key, f"{ADAPTERS}/{_adapter(name)}", data)
+            return self._write(self._record(person.key).key, f"{RUNS}/{_adapter(name)}", data)
+
+    def end_run(self, person: Person, name: str) -> None:
+        """Delete what is kept of a training run."""
+        with self._turn():
+            (self._folder(person.key) / RUNS / _adapter(name)).unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def only_run(self, person: Person) -> Iterator[None]:
+        """Hold a person's training; a `KeepfaceError` if another process holds it."""
+        make_private(self._folder(self._record(person.key).key) / RUNS)
+        with one_at_a_time(self._folder(person.key) / RUNS / TURN, waits=False) as alone:
+            if not alone:
+                raise KeepfaceError(f"{person.name} is being trained by another process; wait for it, or stop it")
+            yield
 
     def forget(self, person: Person) -> Forgotten:
         """Delete all that the library holds of a person; photos that were only linked stay where they are.
@@ -341,10 +362,10 @@ class Library:
 
     def _record(self, key: str) -> Person:
         path = self._folder(key) / RECORD
-        data = _json(self._seal.open(read_bytes(path), f"{key}/{RECORD}"), str(path))
+        data = as_table(self._seal.open(read_bytes(path), f"{key}/{RECORD}"), str(path), COPY)
         if data.pop("format", None) != FORMAT:
             raise KeepfaceError(f"{path}: is of another format than {FORMAT}; update keepface")
-        person = _settings(Person, data, str(path))
+        person = as_record(Person, data, str(path))
         if person.key != key:
             raise KeepfaceError(f"{path}: is the record of another folder; put it back where it was")
         return person
@@ -360,10 +381,11 @@ class Library:
     def _read(self, person: Person, name: str) -> bytes:
         return self._seal.open(read_bytes(self._folder(person.key) / name), f"{person.key}/{name}")
 
-    def _write(self, key: str, name: str, data: bytes) -> None:
+    def _write(self, key: str, name: str, data: bytes) -> Path:
         path = self._folder(key) / name
         make_private(path.parent)
         write_private(path, self._seal.seal(data, f"{key}/{name}"))
+        return path
 
 
 def _is_leftover(path: Path) -> bool:
@@ -375,20 +397,3 @@ def _adapter(name: str) -> str:
     if not ADAPTER.fullmatch(name):
         raise KeepfaceError(f"{name!r} is no name for an adapter; use letters, digits, dots and dashes")
     return name
-
-
-def _json(data: bytes, where: str) -> dict[str, Any]:
-    try:
-        value = json.loads(data)
-    except (ValueError, RecursionError):
-        value = None
-    if not isinstance(value, dict):
-        raise KeepfaceError(f"{where}: is damaged; take it from a copy")
-    return value
-
-
-def _settings(cls: type[Any], data: Any, where: str) -> Any:
-    try:
-        return from_dict(cls, data, where)
-    except (RecipeError, TypeError, AttributeError) as error:
-        raise KeepfaceError(f"{error}; the file was changed or is of another version of keepface") from None

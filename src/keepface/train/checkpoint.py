@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from keepface.errors import RecipeError, WeightsError
+from keepface.weights.in_memory import from_bytes, to_bytes
 from keepface.weights.store import load_strictly, read_safetensors, write_safetensors
 
 FOLDER = "checkpoint"
@@ -71,6 +73,42 @@ def resume(state: TrainState, run: Path) -> bool:
     return True
 
 
+def packed(state: TrainState, notes: Mapping[str, str]) -> bytes:
+    """Return a checkpoint as bytes, with notes of the caller's, for whoever keeps it elsewhere than in a folder."""
+    parts = {"networks": state.networks.state_dict(), "moments": _moments(state.optimiser), "average": state.average}
+    tensors = {f"{part}/{name}": tensor for part, named in parts.items() for name, tensor in named.items()}
+    return to_bytes(tensors, {**notes, "step": str(state.step)})
+
+
+def notes_of(data: bytes, where: str) -> dict[str, str]:
+    """Return the notes that were packed with a checkpoint; `where` names it in errors.
+
+    Raises:
+        WeightsError: the bytes are damaged.
+    """
+    return from_bytes(data, where)[1]
+
+
+def unpack(state: TrainState, data: bytes, where: str) -> None:
+    """Load a packed checkpoint into `state`; `where` names it in errors.
+
+    Raises:
+        WeightsError: the bytes are damaged or belong to other networks.
+    """
+    tensors, notes = from_bytes(data, where)
+    parts: dict[str, dict[str, Tensor]] = {"networks": {}, "moments": {}, "average": {}}
+    for key, tensor in tensors.items():
+        part, _, name = key.partition("/")
+        parts.setdefault(part, {})[name] = tensor
+    if parts["average"].keys() != state.average.keys() or not notes.get("step", "").isdigit():
+        raise WeightsError(f"{where}: belongs to other networks, or is damaged; begin anew")
+    load_strictly(state.networks, parts["networks"], where)
+    for name, tensor in state.average.items():
+        tensor.copy_(parts["average"][name])
+    _load_moments(state.optimiser, parts["moments"], where)
+    state.step = int(notes["step"])
+
+
 def _contiguous(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
 
@@ -83,7 +121,7 @@ def _moments(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
     return tensors
 
 
-def _load_moments(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor], where: Path) -> None:
+def _load_moments(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor], where: Path | str) -> None:
     parameters = _parameters(optimiser)
     for key, value in tensors.items():
         index, name = key.split(".", 1)

@@ -52,8 +52,8 @@ class CleanerTask:
             self._cleaner = Cleaner.begin(settings, family.size, recipe.run.seed).to(family.device)
         self.networks: nn.Module = self._cleaner.requires_grad_(True)
         self.networks.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # a tenth faster on CPUs
-        self._sampler = PairSampler(train, recipe.batch.pairs())
-        self._val_sampler = PairSampler(val, replace(recipe.batch, shift_px=0, flip=0.0).pairs())
+        self._sampler = PairSampler(train, recipe.batch.pairs(), family.size)
+        self._val_sampler = PairSampler(val, replace(recipe.batch, shift_px=0, flip=0.0).pairs(), family.size)
 
     def batch(self, step: int, size: int) -> CleanerBatch:
         """Draw the squares of a step and their low forms, a pure function of (step, size)."""

@@ -12,7 +12,7 @@ from torch import Tensor
 from keepface.data.pairs import PairSampler
 from keepface.data.prepare import Pack
 from keepface.data.reference_photos import ReferencePhotos
-from keepface.diffusion.cleaner import keep_cleaner
+from keepface.diffusion.cleaner import Cleaner, keep_cleaner
 from keepface.diffusion.family import Family
 from keepface.diffusion.sampler import SamplerSettings, Step
 from keepface.errors import RecipeError
@@ -43,18 +43,21 @@ class MethodTask:
             raise RecipeError(f"[loss]: method {method.name!r} takes no losses on pictures; leave the table out")
         if recipe.loss:
             method.picture_loss = _picture_loss(self.family, recipe)
-        self._sampler = PairSampler(train, recipe.batch.pairs())
+        self._sampler = PairSampler(train, recipe.batch.pairs(), self.family.size)
         still = replace(recipe.batch, shift_px=0, flip=0.0, identity_dropout=0.0, own_in_pool=False)
-        self._val_sampler = PairSampler(val, still.pairs())
+        self._val_sampler = PairSampler(val, still.pairs(), self.family.size)
+        self._cleaner = Cleaner.load(self.family) if recipe.batch.clean else None
+        if self._cleaner:
+            self._cleaner.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._photos, self._val_photos = None, None
         if self._phase.has_tokens:
-            maker = CropFeatures.load(self.family.device)
+            maker = CropFeatures.load(self.family.device, self.family)
             self._photos = ReferencePhotos(train, maker, recipe.batch.reference_px)
             self._val_photos = ReferencePhotos(val, maker, recipe.batch.reference_px)
 
     def batch(self, step: int, size: int) -> TrainBatch:
         """Draw the faces, their low forms, references, noise and times of a step."""
-        return assemble(self._sampler, self.family, step, size, self._recipe.run.seed, self._photos)
+        return self._cleaned(assemble(self._sampler, self.family, step, size, self._recipe.run.seed, self._photos))
 
     def losses(self, batch: TrainBatch) -> dict[str, Tensor]:
         """Return the phase's losses."""
@@ -66,7 +69,7 @@ class MethodTask:
         The grid shows truth, low, without, with references; a phase that sees no low picture draws new faces instead,
         one without identity has no last row.
         """
-        batch = assemble(self._val_sampler, self.family, 0, items, 0, self._val_photos)
+        batch = self._cleaned(assemble(self._val_sampler, self.family, 0, items, 0, self._val_photos))
         references = [_references(batch, i) for i in range(items)]
         losses = self.method.loss(batch, self._recipe.phase)
         loss = float(losses.get("denoising", losses["total"]))
@@ -85,7 +88,8 @@ class MethodTask:
     def export(self, folder: Path) -> None:
         """Write the family with the method's parts, its cleaner, and other methods' if these still fit its UNet."""
         card = self.family.card
-        told = replace(card, history=(*card.history, history_line(self._recipe)))
+        cleaned = set(card.cleaned) - {self.method.name} | ({self.method.name} if self._recipe.batch.clean else set())
+        told = replace(card, history=(*card.history, history_line(self._recipe)), cleaned=tuple(sorted(cleaned)))
         replace(self.family, card=told).save_pretrained(folder)
         self.method.save(folder, torch.float16)
         keep_cleaner(self.family.folder, folder)
@@ -94,6 +98,9 @@ class MethodTask:
             for name in METHODS.keys() - {self.method.name}:
                 if (self.family.folder / name).is_dir():
                     shutil.copytree(self.family.folder / name, folder / name, dirs_exist_ok=True)
+
+    def _cleaned(self, batch: TrainBatch) -> TrainBatch:
+        return replace(batch, low=self._cleaner.clean(batch.low)) if self._cleaner else batch
 
     def _decode(self, steps: Iterator[Step]) -> Tensor:
         *_, last = steps

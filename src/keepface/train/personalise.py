@@ -1,7 +1,7 @@
 """Tune one person's part of a method on a few photos of them; a run that was cut off goes on where it stopped.
 
 A batch is a pure function of (seed, step), and a checkpoint is written whole or not at all, so that a run in two parts
-ends in the same file as an unbroken one.
+ends in the same file as an unbroken one. Where checkpoints are kept is the caller's: in a folder, or in a library.
 """
 
 import hashlib
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -22,6 +23,7 @@ from keepface.diffusion.family import Family
 from keepface.diffusion.personal_part import PersonalBatch, Variant
 from keepface.diffusion.sampler import SamplerSettings, Step
 from keepface.errors import DataError, RecipeError
+from keepface.image.size import resize
 from keepface.methods.method import References
 from keepface.seeds import generator, numpy_generator
 from keepface.train import checkpoint
@@ -29,6 +31,7 @@ from keepface.train.checkpoint import TrainState
 
 ADAPTER, PLAN = "adapter.safetensors", "tuning.json"
 SAVE_AT_MOST = 10  # steps between two checkpoints
+MARGIN = 1.5  # ours: side of a photo over that of the face's square in its middle; the latter becomes the reference
 CHANGES_NOTHING = ("save_every", "preview_every", "preview_steps")  # of what is learned
 
 
@@ -38,7 +41,9 @@ class TuneSettings:
 
     variant: what is tuned; `vico` and `dreambooth` are the paper's ablations.
     batch: ours; ViCo has one photo on each of four GPUs.
-    shift_px: photos that are larger than the family's square are cut up to so far from their middle.
+    spread: photos that are larger than the family's square are cut at random: squares of any side, whose middle lies
+        up to so many of their sides from the photo's. Ours: at a quarter, no less than 60 % of a face that stands in a
+        photo of MARGIN faces' squares is in every cut.
     preview_every: steps between two previews; 0 makes none.
     """
 
@@ -47,14 +52,14 @@ class TuneSettings:
     batch: int = 4
     seed: int = 0
     degradations: tuple[str, ...] = ("pfstorer", "full")  # presets of degrade/chains.py, each drawn as often
-    shift_px: int = 3
+    spread: float = 0.25
     save_every: int = SAVE_AT_MOST
     preview_every: int = 50
     preview_steps: int = 10
     precision: Literal["float32", "bf16"] = "float32"
 
     def __post_init__(self) -> None:
-        for name, least in (("steps", 1), ("batch", 1), ("shift_px", 0), ("preview_every", 0), ("preview_steps", 1)):
+        for name, least in (("steps", 1), ("batch", 1), ("spread", 0), ("preview_every", 0), ("preview_steps", 1)):
             if getattr(self, name) < least:
                 raise RecipeError(f"personalise: {name} is {getattr(self, name)}; it must be {least} or more")
         if not 1 <= self.save_every <= SAVE_AT_MOST:
@@ -68,6 +73,7 @@ class TuneSettings:
 class Tunable(Protocol):
     """What a method offers whose identity is learned from a person's photos."""
 
+    name: str
     family: Family
 
     def begin_person(self, photos: Float[Tensor, "r 3 s s"], variant: Variant, seed: int) -> None:
@@ -101,6 +107,10 @@ class Tunable(Protocol):
         """Yield each sampling step."""
         ...
 
+    def adapter(self, notes: Mapping[str, str]) -> bytes:
+        """Return the person's file."""
+        ...
+
     def save_adapter(self, path: Path, notes: Mapping[str, str]) -> None:
         """Write the person's file."""
         ...
@@ -122,6 +132,43 @@ class Callbacks:
     preview: Callable[[int, Tensor, Tensor], None] | None = None
 
 
+@runtime_checkable
+class Keeping(Protocol):
+    """Where a run is kept between two calls."""
+
+    def begin(self, plan: str) -> None:
+        """Write down what the run is; a `RecipeError` if another one was begun here."""
+        ...
+
+    def resume(self, state: TrainState) -> None:
+        """Load the newest whole checkpoint into `state`, if there is one."""
+        ...
+
+    def save(self, state: TrainState) -> None:
+        """Write a checkpoint, whole or not at all."""
+        ...
+
+
+@dataclass(frozen=True)
+class KeptInFolder:
+    """A run in a folder of the caller's."""
+
+    folder: Path
+
+    def begin(self, plan: str) -> None:
+        """Write down what the run is."""
+        other = "this run was begun with other photos, settings or another base; choose another folder"
+        checkpoint.keep_plan(self.folder / PLAN, plan, other)
+
+    def resume(self, state: TrainState) -> None:
+        """Load the newest whole checkpoint into `state`, if there is one."""
+        checkpoint.resume(state, self.folder)
+
+    def save(self, state: TrainState) -> None:
+        """Write a checkpoint."""
+        checkpoint.save(state, self.folder)
+
+
 def personalise(
     method: Tunable,
     photos: Sequence[Float[Tensor, "3 _ _"]],
@@ -130,9 +177,27 @@ def personalise(
     prior: Float[Tensor, "n 3 s s"] | None = None,
     callbacks: Callbacks = Callbacks(),  # noqa: B008 - frozen
 ) -> Path:
-    """Tune a person on their photos (3 to 5; RGB, 0..1, faces as the family knows them), and return the person's file.
+    """Tune a person as `tune` does, and return the person's file. The same call goes on with what is in `folder`.
 
-    The method has the person loaded then. The same call goes on with what is in `folder`.
+    Raises:
+        DataError, RecipeError: as `tune`.
+    """
+    notes = tune(method, photos, KeptInFolder(folder), settings, prior, callbacks)
+    method.save_adapter(folder / ADAPTER, notes)
+    return folder / ADAPTER
+
+
+def tune(
+    method: Tunable,
+    photos: Sequence[Float[Tensor, "3 _ _"]],
+    keeping: Keeping,
+    settings: TuneSettings = TuneSettings(),  # noqa: B008 - frozen
+    prior: Float[Tensor, "n 3 s s"] | None = None,
+    callbacks: Callbacks = Callbacks(),  # noqa: B008 - frozen
+) -> dict[str, str]:
+    """Tune a person on their photos (3 to 5; RGB, 0..1, the face in the middle), and return notes for their file.
+
+    The method has the person loaded then.
 
     Args:
         photos: squares of the family's size, or larger ones for squares to be cut from at random.
@@ -140,36 +205,47 @@ def personalise(
 
     Raises:
         DataError: there are no photos, or one is too small; the variant needs other people's pictures.
-        RecipeError: the folder was begun with other photos, settings or another base.
+        RecipeError: the run was begun with other photos, settings or another base.
     """
     size = method.family.size
     _check(photos, size, settings, prior)
-    centres = torch.stack([_cut(photo, size, (0, 0)) for photo in photos])
-    method.begin_person(centres, settings.variant, settings.seed)
-    _keep_plan(folder, _plan(method, photos, settings, prior))
+    faces = torch.stack([face_square(photo, size) for photo in photos])
+    method.begin_person(faces, settings.variant, settings.seed)
+    text = plan(method, photos, settings, prior)
+    keeping.begin(text)
     networks = method.trainable(settings.variant).train()
     optimiser = torch.optim.AdamW(method.parameter_groups(), betas=(0.9, 0.999), eps=1e-8)
     state = TrainState(networks, optimiser, {})
-    checkpoint.resume(state, folder)
+    keeping.resume(state)
     while state.step < settings.steps:
-        batch = draw_batch(photos, prior, method.family, state.step, settings)
-        with torch.autocast(method.family.device.type, DTYPES[settings.precision], settings.precision != "float32"):
-            total = method.loss(batch, settings.variant)["total"]
-        optimiser.zero_grad()
-        total.backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
-        method.after_step()
-        state.step += 1
+        loss = _step(method, state, draw_batch(photos, prior, method.family, state.step, settings), settings)
         is_last = state.step == settings.steps
         if state.step % settings.save_every == 0 or is_last:
-            checkpoint.save(state, folder)
+            keeping.save(state)
         if callbacks.progress:
-            callbacks.progress(state.step, settings.steps, float(total.detach()))
+            callbacks.progress(state.step, settings.steps, loss)
         if callbacks.preview and settings.preview_every and (state.step % settings.preview_every == 0 or is_last):
-            callbacks.preview(state.step, *preview(method, centres[:1], settings))
+            callbacks.preview(state.step, *preview(method, faces[:1], settings))
     networks.eval().requires_grad_(False)
-    method.save_adapter(folder / ADAPTER, _notes(settings, optimiser))
-    return folder / ADAPTER
+    return _notes(settings, optimiser, text)
+
+
+def plan(
+    method: Tunable,
+    photos: Sequence[Tensor],
+    settings: TuneSettings,
+    prior: Tensor | None = None,
+) -> str:
+    """Write down all that decides what a run learns: settings, photos and base."""
+    shown = [*photos, *([] if prior is None else [prior])]
+    seen = [hashlib.sha256(photo.cpu().contiguous().numpy().tobytes()).hexdigest() for photo in shown]
+    kept = {name: value for name, value in to_dict(settings).items() if name not in CHANGES_NOTHING}
+    return json.dumps({"settings": kept, "photos": seen, "base": method.base_hash()}, indent=1) + "\n"
+
+
+def plan_digest(text: str) -> str:
+    """Return the SHA-256 of a plan, by which a person's file tells what it was learned by."""
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def draw_batch(
@@ -183,8 +259,7 @@ def draw_batch(
     rng, noise = numpy_generator(settings.seed, "person", step), generator(settings.seed, "person", step)
     targets = [int(rng.integers(len(photos))) for _ in range(settings.batch)]
     others = [(target + int(rng.integers(1, max(2, len(photos))))) % len(photos) for target in targets]
-    shifts = [tuple(rng.integers(-settings.shift_px, settings.shift_px + 1, 2).tolist()) for _ in targets]
-    clean = torch.stack([_cut(photos[k], family.size, shift) for k, shift in zip(targets, shifts, strict=True)])
+    clean = torch.stack([_random_cut(photos[target], family.size, settings.spread, rng) for target in targets])
     known = None
     if prior is not None:
         faces = prior[torch.from_numpy(rng.integers(len(prior), size=settings.batch))]
@@ -215,12 +290,26 @@ def _degrade(squares: Float[Tensor, "b 3 s s"], settings: TuneSettings, rng: Any
     return replay_batch(draws, squares)
 
 
-def _cut(photo: Float[Tensor, "3 _ _"], size: int, shift: Sequence[int]) -> Float[Tensor, "3 s s"]:
-    """Cut a square so many pixels (x, y) from the middle, or as far as the photo goes."""
-    free_y, free_x = photo.shape[1] - size, photo.shape[2] - size
-    left = min(max(free_x // 2 + shift[0], 0), free_x)
-    top = min(max(free_y // 2 + shift[1], 0), free_y)
-    return photo[:, top : top + size, left : left + size]
+def face_square(photo: Float[Tensor, "3 _ _"], size: int) -> Float[Tensor, "3 s s"]:
+    """Cut the face's square from the middle of a photo that has a margin round it, as a square of `size` pixels."""
+    side = max(size, round(min(photo.shape[1:]) / MARGIN))
+    return _cut(photo, size, side, (0.0, 0.0))
+
+
+def _random_cut(
+    photo: Float[Tensor, "3 _ _"], size: int, spread: float, rng: np.random.Generator
+) -> Float[Tensor, "3 s s"]:
+    side = int(rng.integers(size, min(photo.shape[1:]) + 1))
+    x, y = rng.uniform(-spread * side, spread * side, 2)
+    return _cut(photo, size, side, (float(x), float(y)))
+
+
+def _cut(photo: Float[Tensor, "3 _ _"], size: int, side: int, shift: tuple[float, float]) -> Float[Tensor, "3 s s"]:
+    """Cut a square so many pixels (x, y) from the middle, or as far as the photo goes, and bring it to `size`."""
+    free_y, free_x = photo.shape[1] - side, photo.shape[2] - side
+    left = min(max(free_x // 2 + round(shift[0]), 0), free_x)
+    top = min(max(free_y // 2 + round(shift[1]), 0), free_y)
+    return resize(photo[:, top : top + side, left : left + side], (size, size), "bicubic")
 
 
 def _check(photos: Sequence[Tensor], size: int, settings: TuneSettings, prior: Tensor | None) -> None:
@@ -235,18 +324,19 @@ def _check(photos: Sequence[Tensor], size: int, settings: TuneSettings, prior: T
         raise DataError(f"personalise: variant {settings.variant!r} {needs}: personalise(prior=...)")
 
 
-def _plan(method: Tunable, photos: Sequence[Tensor], settings: TuneSettings, prior: Tensor | None) -> str:
-    shown = [*photos, *([] if prior is None else [prior])]
-    seen = [hashlib.sha256(photo.cpu().contiguous().numpy().tobytes()).hexdigest() for photo in shown]
-    kept = {name: value for name, value in to_dict(settings).items() if name not in CHANGES_NOTHING}
-    return json.dumps({"settings": kept, "photos": seen, "base": method.base_hash()}, indent=1) + "\n"
+def _step(method: Tunable, state: TrainState, batch: PersonalBatch, settings: TuneSettings) -> float:
+    """Make one step of the optimiser, and return the loss before it."""
+    with torch.autocast(method.family.device.type, DTYPES[settings.precision], settings.precision != "float32"):
+        total = method.loss(batch, settings.variant)["total"]
+    state.optimiser.zero_grad()
+    total.backward()  # type: ignore[no-untyped-call]
+    state.optimiser.step()
+    method.after_step()
+    state.step += 1
+    return float(total.detach())
 
 
-def _keep_plan(folder: Path, text: str) -> None:
-    other = "this run was begun with other photos, settings or another base; choose another folder"
-    checkpoint.keep_plan(folder / PLAN, text, other)
-
-
-def _notes(settings: TuneSettings, optimiser: torch.optim.Optimizer) -> dict[str, str]:
+def _notes(settings: TuneSettings, optimiser: torch.optim.Optimizer, text: str) -> dict[str, str]:
     rates = ", ".join(f"{group['lr']:g}" for group in optimiser.param_groups)
-    return {"steps": str(settings.steps), "batch": str(settings.batch), "seed": str(settings.seed), "rates": rates}
+    told = {"steps": str(settings.steps), "batch": str(settings.batch), "seed": str(settings.seed), "rates": rates}
+    return {**told, "plan": plan_digest(text)}

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from keepface.config import from_dict, override, read_toml
-from keepface.data.pairs import PairSettings
+from keepface.data.pairs import Crop, PairSettings
 from keepface.degrade.chains import PRESETS
 from keepface.errors import RecipeError
 
@@ -71,6 +71,8 @@ class BatchSettings:
     dropout_per: Literal["batch", "sample"] = "batch"
     flip: float = 0.5
     shift_px: int = 3
+    crop: Crop = "aligned"  # "random" cuts squares of random side and place from packs of larger ones  [StableSR]
+    clean: bool = False  # low pictures pass the family's pre-cleaner first  [RIDFR, Sec. 4.1 does so at inference]
     reference_px: tuple[float, float] = (64.0, 512.0)  # of reference photos, in 512ths of the face's square
     #   [RIDFR, Sec. 4.1]; where packs' features lead, not used
 
@@ -83,7 +85,7 @@ class BatchSettings:
             raise RecipeError(
                 f"[batch]: min_references is {self.min_references}; max_references, {self.max_references}, is less"
             )
-        taken_apart = ("degradations", "reference_px")
+        taken_apart = ("degradations", "reference_px", "clean")
         values = {name: value for name, value in vars(self).items() if name not in taken_apart}
         return PairSettings(degradations=tuple(PRESETS[name] for name in self.degradations), **values)
 

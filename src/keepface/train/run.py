@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from keepface.config import dump_toml, from_dict, to_dict
+from keepface.data.pairs import check_size
 from keepface.data.prepare import Pack
 from keepface.diffusion.family import Family
 from keepface.errors import DataError, RecipeError
@@ -63,11 +64,9 @@ def make_task(recipe: Recipe, train_pack: Pack, val_pack: Pack, device: torch.de
     else:
         family = fresh_family(recipe.family, recipe.run.seed).to(place, torch.float32)
     for pack in (train_pack, val_pack):
-        if pack.size != family.size:
-            raise DataError(
-                f"{pack.folder}: squares of {pack.size} px; the family needs {family.size}: "
-                f"keepface data prepare SOURCE OUT --size {family.size}"
-            )
+        check_size(pack, family.size, recipe.batch.crop)
+    if recipe.task == "autoencoder" and recipe.batch.crop != "aligned":
+        raise RecipeError("[batch]: crop is \"random\"; task 'autoencoder' takes aligned squares: leave crop out")
     if recipe.task == "autoencoder":
         return AutoencoderTask(family, train_pack, val_pack, recipe)
     if recipe.task == "cleaner":
