@@ -44,7 +44,11 @@ def decode_deep(data: bytes) -> UInt16[np.ndarray, "h w c"] | None:
 
 
 def encode_png16(
-    pixels: UInt16[np.ndarray, "h w c"], icc: bytes | None, exif: bytes | None, dpi: tuple[float, float] | None
+    pixels: UInt16[np.ndarray, "h w c"],
+    icc: bytes | None,
+    exif: bytes | None,
+    dpi: tuple[float, float] | None,
+    xmp: bytes | None = None,
 ) -> bytes:
     """Encode 1, 3 or 4 channels (grey, RGB, RGB and alpha) as a 16-bit PNG. [W3C PNG, 3rd edition]"""
     height, width, channels = pixels.shape
@@ -60,6 +64,8 @@ def encode_png16(
     if dpi is not None:
         per_metre = [round(value / METRE_PER_INCH) for value in dpi]
         chunks.append(_chunk(b"pHYs", struct.pack(">IIB", *per_metre, 1)))
+    if xmp is not None:
+        chunks.append(_chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + xmp))
     if exif is not None:
         chunks.append(_chunk(b"eXIf", exif.removeprefix(b"Exif\0\0")))
     chunks += [_chunk(b"IDAT", zlib.compress(filtered.tobytes(), 6)), _chunk(b"IEND", b"")]

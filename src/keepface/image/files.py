@@ -5,6 +5,7 @@ import io
 import os
 import secrets
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,11 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float, Integer, UInt8
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, PngImagePlugin, UnidentifiedImageError
 from torch import Tensor
 
 from keepface.errors import OutputExistsError, PhotoError, TooLargeError
-from keepface.image import deep, metadata
+from keepface.image import deep, metadata, xmp
 from keepface.image.colour import is_grey
 from keepface.image.size import resize
 from keepface.image.tiff import encode_tiff
@@ -58,6 +59,7 @@ class Photo:
     exif: bytes | None = None  # orientation 1, without thumbnail
     dpi: tuple[float, float] | None = None
     source: str = "memory"  # names the photo in messages
+    xmp: bytes | None = None  # without what describes the old file
 
     def save(self, path: Path | str, force: bool = False) -> None:
         """Write the photo to a file, as `write_photo`."""
@@ -70,6 +72,13 @@ def with_pixels(photo: Photo, pixels: Float[Tensor, "3 h w"]) -> Photo:
     if alpha is not None:
         alpha = resize(alpha, (pixels.shape[1], pixels.shape[2]), "bilinear")
     return dataclasses.replace(photo, pixels=pixels, alpha=alpha)
+
+
+def without_gps(photo: Photo) -> Photo:
+    """Leave out the coordinates of the place where a photo was taken; the names of places stay."""
+    exif = None if photo.exif is None else metadata.exif_without_gps(photo.exif)
+    packet = None if photo.xmp is None else xmp.without_gps(photo.xmp)
+    return dataclasses.replace(photo, exif=exif, xmp=packet)
 
 
 def read_photo(path: Path | str, limits: Limits = Limits()) -> Photo:  # noqa: B008 - frozen
@@ -127,24 +136,33 @@ def from_uint8(array: UInt8[np.ndarray, "h w 3"]) -> Float[Tensor, "3 h w"]:
 def write_photo(photo: Photo, path: Path | str, force: bool = False) -> None:
     """Write a photo in the format of the path's ending, whole or not at all.
 
-    PNG and TIFF keep 16 bits; EXIF, profile, resolution and transparency are kept where the format can. JPEG has no
-    transparency: the photo is laid on white. A grey photo whose pixels are still grey is written in one channel.
+    PNG and TIFF keep 16 bits; EXIF, XMP, profile, resolution and transparency are kept where the format can. JPEG has
+    no transparency: the photo is laid on white. A grey photo whose pixels are still grey is written in one channel.
 
     Raises:
         OutputExistsError: the file exists and `force` is not set.
         PhotoError: the ending is unknown, or the file can't be written; nothing is left behind.
     """
-    path = Path(path)
-    form = FORMATS.get(path.suffix.lower())
+    form = FORMATS.get(Path(path).suffix.lower())
     if form is None:
-        raise PhotoError(f"{path}: can't write {path.suffix or 'a file without an ending'}; use {', '.join(FORMATS)}")
+        ending = Path(path).suffix or "a file without an ending"
+        raise PhotoError(f"{path}: can't write {ending}; use {', '.join(FORMATS)}")
+    _write(Path(path), lambda: encode_photo(photo, form), force)
+
+
+def write_bytes(data: bytes, path: Path | str, force: bool = False) -> None:
+    """Write a file whole or not at all; errors are those of `write_photo`."""
+    _write(Path(path), lambda: data, force)
+
+
+def _write(path: Path, make: Callable[[], bytes], force: bool) -> None:
     if path.is_dir():
         raise PhotoError(f"{path}: is a folder; give the name of a file")
     if path.exists() and not force:
         raise OutputExistsError(f"{path}: exists already; give another name, or --force to replace it")
     aside = path.with_name(f".{secrets.token_hex(8)}.part")
     try:
-        aside.write_bytes(_encode(photo, form))
+        aside.write_bytes(make())
         os.replace(aside, path)
     except FileNotFoundError:
         raise PhotoError(f"{path}: can't be written: there is no folder {path.parent}") from None
@@ -220,6 +238,7 @@ def _photo(array: Integer[np.ndarray, "h w c"], image: Image.Image, orientation:
         exif=metadata.exif_bytes(image, width=pixels.shape[2], height=pixels.shape[1]),
         dpi=dpi[::-1] if dpi and orientation >= 5 else dpi,
         source=source,
+        xmp=xmp.read_xmp(image),
     )
 
 
@@ -270,7 +289,8 @@ def _to_integers(pixels: Float[Tensor, "c h w"], bit_depth: int) -> Integer[np.n
     return np.ascontiguousarray(array.transpose(1, 2, 0), dtype=np.uint8 if bit_depth == 8 else np.uint16)
 
 
-def _encode(photo: Photo, form: str) -> bytes:
+def encode_photo(photo: Photo, form: str) -> bytes:
+    """Encode a photo as `write_photo` does; `form` is a value of FORMATS. The same photo gives the same bytes."""
     bit_depth = photo.bit_depth if form in ("PNG", "TIFF") else 8
     pixels, alpha = photo.pixels, photo.alpha
     if alpha is not None and form == "JPEG":
@@ -287,10 +307,10 @@ def _encode(photo: Photo, form: str) -> bytes:
         array = np.concatenate([array, _to_integers(alpha, bit_depth)], axis=2)
     exif = metadata.fit_exif(photo.exif, array.shape[1], array.shape[0]) if photo.exif else None
     if form == "TIFF":
-        return encode_tiff(array, icc, exif, photo.dpi)
+        return encode_tiff(array, icc, exif, photo.dpi, photo.xmp)
     if bit_depth == 16:
-        return deep.encode_png16(array, icc, exif, photo.dpi)
-    options: dict[str, Any] = {"icc_profile": icc, "dpi": photo.dpi, "exif": exif}
+        return deep.encode_png16(array, icc, exif, photo.dpi, photo.xmp)
+    options: dict[str, Any] = {"icc_profile": icc, "dpi": photo.dpi, "exif": exif} | _xmp_options(photo.xmp, form)
     if form != "PNG":
         options["quality"] = QUALITY
     if form == "JPEG":
@@ -301,6 +321,17 @@ def _encode(photo: Photo, form: str) -> bytes:
     image = Image.fromarray(array[..., 0] if array.shape[2] == 1 else array)
     image.save(out, form, **{name: value for name, value in options.items() if value is not None})
     return out.getvalue()
+
+
+def _xmp_options(packet: bytes | None, form: str) -> dict[str, Any]:
+    """Say to Pillow where the packet goes; in a PNG it is a text chunk. [XMP, part 3]"""
+    if packet is None:
+        return {}
+    if form != "PNG":
+        return {"xmp": xmp.fit_xmp(packet, xmp.JPEG_BYTES) if form == "JPEG" else packet}
+    texts = PngImagePlugin.PngInfo()
+    texts.add_itxt("XML:com.adobe.xmp", packet.decode("utf-8"))
+    return {"pnginfo": texts}
 
 
 def _damaged(source: str, error: Exception) -> PhotoError:

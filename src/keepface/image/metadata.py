@@ -14,7 +14,7 @@ SUB_IFDS = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
 STRUCTURE_TAGS = frozenset(
     {254, 255, 256, 257, 258, 259, 262, 263, 264, 265, 266, 273, 277, 278, 279, 280, 281, 284, 288, 289, 292, 293, 297}
     | {301, 317, 318, 319, 320, 322, 323, 324, 325, 330, 332, 338, 339, 340, 341, 342, 347, 512, 513, 514, 515, 517}
-    | {518, 519, 520, 521, 529, 530, 531, 532, 34675}
+    | {518, 519, 520, 521, 529, 530, 531, 532, 700, 34675}  # the last two: XMP and ICC, which go their own ways
 )
 ICC_HEADER_BYTES = 128
 JPEG_EXIF_BYTES = 65533  # the longest a JPEG segment can hold
@@ -45,6 +45,22 @@ def fit_exif(data: bytes, width: int, height: int) -> bytes | None:
         exif.load(data)
         return _tidy(exif, width, height)
     except Exception:
+        return None
+
+
+def exif_without_gps(data: bytes) -> bytes | None:
+    """Take the place where a photo was taken out of EXIF bytes; `None` when nothing else is left, or all is damaged."""
+    try:
+        exif = Image.Exif()
+        exif.load(data)
+        kept = Image.Exif()
+        for tag, value in exif.items():
+            if tag not in SUB_IFDS:
+                kept[tag] = value
+        if inner := dict(exif.get_ifd(ExifTags.IFD.Exif)):
+            kept[ExifTags.IFD.Exif] = inner
+        return kept.tobytes() if len(kept) else None
+    except Exception:  # Pillow's parsers raise nearly anything on damaged EXIF
         return None
 
 

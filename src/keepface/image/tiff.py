@@ -5,10 +5,10 @@ import zlib
 
 import numpy as np
 from jaxtyping import UInt8, UInt16
-from PIL import ExifTags, Image, TiffImagePlugin
+from PIL import ExifTags, Image, TiffImagePlugin, TiffTags
 
 IN_ORDER, BLACK_IS_ZERO, RGB, DEFLATE, PLAIN_ALPHA, PER_INCH = 1, 1, 2, 8, 2, 2
-STRIP_OFFSET = 273
+STRIP_OFFSET, XMP = 273, 700
 
 
 def encode_tiff(
@@ -16,6 +16,7 @@ def encode_tiff(
     icc: bytes | None,
     exif: bytes | None,
     dpi: tuple[float, float] | None,
+    xmp: bytes | None = None,
 ) -> bytes:
     """Encode 1 to 4 channels (grey or RGB, then alpha) as one deflated strip. [TIFF 6.0; Adobe TIFF Technical Notes]"""
     height, width, channels = pixels.shape
@@ -31,6 +32,9 @@ def encode_tiff(
         ifd[338] = PLAIN_ALPHA
     if icc is not None:
         ifd[34675] = icc
+    if xmp is not None:
+        ifd.tagtype[XMP] = TiffTags.BYTE
+        ifd[XMP] = xmp
     if dpi is not None:
         ifd[282], ifd[283], ifd[296] = *dpi, PER_INCH
     ifd[STRIP_OFFSET] = 0  # counted by Pillow from the end of the directory

@@ -1,0 +1,86 @@
+"""Make a result by its options, and make it again by its recipe, byte for byte."""
+
+from pathlib import Path
+
+from keepface.engine.candidates import Candidates, Drawing, restore_candidates, with_evidence
+from keepface.engine.matching import People
+from keepface.engine.photo import Progress
+from keepface.engine.provenance import Options, made_by, mark
+from keepface.engine.references import References
+from keepface.engine.result import Restoration
+from keepface.engine.sidecar import Sidecar, check_maker, check_photo
+from keepface.engine.whole import PictureRestorer, restore_any
+from keepface.errors import PhotoError
+from keepface.image.files import FORMATS, Limits, Photo, encode_photo, read_photo, without_gps
+
+
+def restore_by(
+    options: Options,
+    restorer: PictureRestorer,
+    photo: Photo,
+    references: References | People,
+    wants_evidence: bool = False,
+    progress: Progress | None = None,
+) -> tuple[Restoration, Candidates | None]:
+    """Restore a photo by options, and say in its XMP how; there are candidates where several were asked for.
+
+    Evidence changes nothing of the picture.
+
+    Raises:
+        RecipeError: candidates or evidence of a picture that is restored by tiles.
+        PhotoError, ReferencePhotoError: as `restore_any`.
+    """
+    shown = without_gps(photo) if options.strip_gps else photo
+    seed, is_aligned, settings = options.seed, options.is_aligned, options.settings
+    candidates = None
+    if options.candidates == 1 and not wants_evidence:
+        restoration = restore_any(restorer, shown, references, settings, seed, is_aligned, progress)
+    else:
+        drawing = Drawing(options.candidates, seed, is_aligned)
+        candidates = restore_candidates(restorer, shown, references, settings, drawing, progress)
+        restoration = with_evidence(restorer, candidates, progress) if wants_evidence else candidates.best
+    return mark(restoration, made_by(restorer.method), options), candidates
+
+
+def file_bytes(restoration: Restoration, photo: Path, form: str, options: Options) -> tuple[bytes, bool]:
+    """Return the bytes to write, and whether they are the photo's own: nothing was restored, and nothing is left out.
+
+    `form` is a value of FORMATS.
+    """
+    same_format = FORMATS.get(photo.suffix.lower()) == form
+    if restoration.changed or options.strip_gps or not same_format:
+        return encode_photo(restoration.image, form), False
+    return _read(photo), True
+
+
+def redo(
+    sidecar: Sidecar,
+    restorer: PictureRestorer | None,
+    photo: Path,
+    references: References | People,
+    progress: Progress | None = None,
+) -> bytes:
+    """Make the bytes of a result again; whether they came out the same `check_output` tells.
+
+    No restorer is needed for a recipe of a photo that was copied.
+
+    Raises:
+        PhotoError: another photo than the recipe's.
+        HashMismatchError: other networks than the recipe's.
+    """
+    check_photo(sidecar, photo)
+    if sidecar.is_copy or restorer is None:
+        return _read(photo)
+    check_maker(sidecar, made_by(restorer.method))
+    options = sidecar.options
+    restoration, _ = restore_by(
+        options, restorer, read_photo(photo, Limits(options.max_pixels)), references, progress=progress
+    )
+    return encode_photo(restoration.image, sidecar.output_format)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise PhotoError(f"{path}: can't be read: {error.strerror or error}") from None
