@@ -1,6 +1,6 @@
 """A restorer without a diffusion model: real detector, recognisers and files, and arithmetic in the model's place."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,7 +20,8 @@ from keepface.image.tiles import Layout
 ALBUM = Path(__file__).resolve().parents[2].parent / "shared" / "album"
 ANNA, BEN = "lfw-4606", "lfw-1043"  # two people of the album; the first is alone in photo 00
 SIZE = 128
-LIFT = 0.25  # what an unled square is raised by; a led one is lowered by as much
+KEPT = 0.8  # of a square's contrast: little less, for the photo's grain is added to what is pasted back
+LIFT = 0.15  # what an unled square is raised by
 
 
 @dataclass
@@ -30,9 +31,9 @@ class Method:
 
 @dataclass
 class PlainRestorer:
-    """Keeps half the contrast of a square, and makes it darker when it is led by references, else brighter.
+    """Keeps most of the contrast of a square, and makes it darker when it is led by references, else brighter.
 
-    restored = low / 2 when led, and low / 2 + LIFT otherwise; red is raised a little in both, so that grey is lost.
+    restored = KEPT low when led, and KEPT low + LIFT otherwise; red is raised a little in both, so that grey is lost.
     """
 
     embedder: IdentityEmbedder
@@ -40,6 +41,13 @@ class PlainRestorer:
     size: int = SIZE
     method: Method = field(default_factory=Method)
     calls: list[dict[str, object]] = field(default_factory=list)
+    cleaned: Callable[[Tensor], Tensor] | None = None  # in a pre-cleaner's place
+
+    def clean_squares(self, low: Tensor) -> Tensor | None:
+        return self.cleaned(low) if self.cleaned else None
+
+    def cleans(self, settings: RestoreSettings) -> bool:
+        return bool(settings.clean)
 
     def restore_squares(
         self,
@@ -50,11 +58,12 @@ class PlainRestorer:
         weights: Sequence[Sequence[float]] | None = None,
         progress: Progress | None = None,
     ) -> Tensor:
-        self.calls.append({"references": [len(r) for r in references], "seeds": list(seeds), "weights": weights})
+        call = {"references": [len(r) for r in references], "seeds": list(seeds), "weights": weights}
+        self.calls.append({**call, "settings": (settings.fidelity, settings.identity)})
         if progress:
             progress(settings.steps, settings.steps)
         lifts = torch.tensor([0.0 if items else LIFT for items in references]).view(-1, 1, 1, 1)
-        return low / 2 + lifts + torch.tensor([0.05, 0.0, 0.0]).view(1, 3, 1, 1)
+        return KEPT * low + lifts + torch.tensor([0.05, 0.0, 0.0]).view(1, 3, 1, 1)
 
     def restore_tiles(
         self,

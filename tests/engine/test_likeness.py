@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import torch
 
-from keepface.engine.likeness import FLOORS, clarity, same_person_floor
+from keepface.engine.likeness import FLOORS, LIBRARY_FLOORS, clarity, library_floor, same_person_floor
 from keepface.faces.align import template_face
 from keepface.image.files import read_photo
 
@@ -42,3 +42,10 @@ def test_a_sharp_photo_has_the_full_floor_and_its_blurred_copy_none(restorer: Pl
     blurred = cv2.GaussianBlur(pixels.permute(1, 2, 0).numpy(), (0, 0), 9.0)
     assert same_person_floor(pixels, face) >= 0.14
     assert same_person_floor(torch.from_numpy(blurred).permute(2, 0, 1), face) == -1.0
+
+
+@pytest.mark.parametrize("name", list(LIBRARY_FLOORS))
+def test_more_references_need_less_likeness_and_strangers_more_than_the_one_person_asked_for(name: str) -> None:
+    floors = [library_floor(name, count) for count in (1, 2, 3, 4, 30)]
+    assert floors == sorted(floors, reverse=True) and floors[2] == floors[4]
+    assert floors[-1] > max(floor for _, floor in FLOORS)

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from keepface.engine.choice import Choice, Knobs
 from keepface.engine.photo import looks_aligned, restore_photo
 from keepface.engine.references import gather_references
 from keepface.engine.settings import RestoreSettings
@@ -12,10 +13,10 @@ from keepface.faces.align import align_ffhq, template_face
 from keepface.image.colour import to_grey
 from keepface.image.files import Photo, read_photo
 
-from .plain_restorer import ANNA, BEN, LIFT, SIZE, PlainRestorer, album, landscape, person
+from .plain_restorer import ANNA, BEN, KEPT, LIFT, SIZE, PlainRestorer, album, landscape, person
 
 pytestmark = pytest.mark.shared
-TRUSTING = RestoreSettings(same_person_floor=-1.0)
+TRUSTING = RestoreSettings(same_person_floor=-1.0, harmonise=False)
 
 
 def aligned(restorer: PlainRestorer, path: Path, size: int) -> Photo:
@@ -40,7 +41,7 @@ def test_the_one_face_is_restored_and_every_pixel_beyond_it_keeps_its_bits(resto
 
 def test_the_face_most_like_the_references_is_chosen_and_the_others_are_left_alone(restorer: PlainRestorer) -> None:
     photo = read_photo(album("clean/03.png"))  # three people side by side, the first of them BEN
-    result = restore_photo(restorer, photo, person(BEN, 3))
+    result = restore_photo(restorer, photo, person(BEN, 3), RestoreSettings(harmonise=False))
     chosen = [face for face in result.faces if face.restored]
     assert len(result.faces) == 3 and len(chosen) == 1
     assert chosen[0].box[2] < photo.pixels.shape[2] / 3
@@ -55,7 +56,8 @@ def test_the_face_most_like_the_references_is_chosen_and_the_others_are_left_alo
 def test_without_references_every_face_is_restored(restorer: PlainRestorer) -> None:
     result = restore_photo(restorer, album("photos/02.jpg"), seed=5)
     assert [face.restored for face in result.faces] == [True, True]
-    assert restorer.calls == [{"references": [0, 0], "seeds": [5, 5], "weights": [[], []]}]
+    (call,) = restorer.calls
+    assert (call["references"], call["seeds"], call["weights"]) == ([0, 0], [5, 5], [[], []])
     assert result.faces[0].similarity.input_to_references is None
     assert -1 <= result.faces[0].similarity.output_to_input <= 1
 
@@ -94,7 +96,7 @@ def test_said_to_be_aligned_a_square_needs_no_detected_face(restorer: PlainResto
     result = restore_photo(restorer, grey, is_aligned=True)
     assert result.faces[0].restored
     assert result.faces[0].box == pytest.approx(template_face(64).box)
-    assert result.image.pixels[1].mean() == pytest.approx(0.25 + LIFT, abs=1e-3)
+    assert result.image.pixels[1].mean() == pytest.approx(0.5 * KEPT + LIFT, abs=1e-3)
 
 
 def test_said_to_be_aligned_a_photo_must_be_square(restorer: PlainRestorer) -> None:
@@ -160,3 +162,54 @@ def test_only_a_face_in_its_place_looks_aligned() -> None:
     assert looks_aligned(face, 100)
     assert not looks_aligned(face.scaled(0.6), 100)
     assert not looks_aligned(replace(face, points=face.points + 12.0), 100)
+
+
+def test_a_face_has_its_own_knobs_and_is_the_same_in_whatever_batch(restorer: PlainRestorer) -> None:
+    photo = album("photos/02.jpg")
+    own = RestoreSettings(fidelity=0.0, choice=Choice(knobs=(Knobs("2", fidelity=0.4, identity=0.5),)))
+    result = restore_photo(restorer, photo, (), own)
+    assert [call["settings"] for call in restorer.calls] == [(0.0, 1.0), (0.4, 0.5)]
+    assert all(face.restored for face in result.faces)
+    plain = restore_photo(restorer, photo)
+    assert torch.equal(result.image.pixels, plain.image.pixels)  # the arithmetic here knows no knobs
+
+
+def test_of_faces_that_are_skipped_every_bit_stays(restorer: PlainRestorer) -> None:
+    photo = read_photo(album("photos/02.jpg"))
+    result = restore_photo(restorer, photo, (), RestoreSettings(choice=Choice(skip=("1", "2"))))
+    assert torch.equal(result.image.pixels, photo.pixels) and not result.changed
+    assert {face.reason for face in result.faces} == {"skipped, as asked"}
+    small = restore_photo(restorer, photo, (), RestoreSettings(choice=Choice(min_face=200.0)))
+    assert not small.changed and all("200 px are asked for" in str(face.reason) for face in small.faces)
+
+
+def test_harmony_is_a_setting_and_comes_from_the_seed(restorer: PlainRestorer) -> None:
+    photo = read_photo(album("photos/02.jpg"))
+    on, again, other = (restore_photo(restorer, photo, (), seed=seed).image.pixels for seed in (1, 1, 2))
+    off = restore_photo(restorer, photo, (), RestoreSettings(harmonise=False), seed=1).image.pixels
+    assert torch.equal(on, again) and not torch.equal(on, off)
+    assert on.shape == other.shape
+
+
+class Forgetful(PlainRestorer):
+    """Draws a grey square in the place of every face."""
+
+    def restore_squares(self, low: torch.Tensor, *others: object) -> torch.Tensor:
+        return torch.full_like(low, 0.5)
+
+
+def test_a_face_that_would_become_a_stranger_is_cleaned_instead_where_there_is_a_cleaner(
+    restorer: PlainRestorer,
+) -> None:
+    photo = read_photo(album("photos/00.jpg"))
+    drawing = Forgetful(restorer.embedder, restorer.judge)
+    alone = restore_photo(drawing, photo, person(ANNA), TRUSTING)
+    assert not alone.faces[0].restored and torch.equal(alone.image.pixels, photo.pixels)
+    drawing.cleaned = lambda low: (low + 0.02).clamp(0, 1)  # a little lighter, and the same person still
+    cleaned = restore_photo(drawing, photo, person(ANNA), replace(TRUSTING, harmonise=False))
+    face = cleaned.faces[0]
+    assert face.restored and face.reason is not None and face.reason.startswith("only cleaned: drawn anew it would")
+    assert face.similarity.output_to_references == pytest.approx(face.similarity.input_to_references, abs=0.05)
+    assert 0.01 < (cleaned.image.pixels - photo.pixels).max() < 0.06  # 0.02, and what drawing it twice over changes
+    drawing.cleaned = lambda low: 1 - low  # a cleaner that makes a stranger too
+    assert not restore_photo(drawing, photo, person(ANNA), TRUSTING).changed

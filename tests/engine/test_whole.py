@@ -160,7 +160,7 @@ def test_what_would_be_too_large_is_refused_before_the_work() -> None:
             RestoreSettings(scale=scale)
 
 
-def test_tiles_are_for_whom_asks_for_them_or_needs_no_aligned_faces(
+def test_tiles_are_for_methods_that_need_no_aligned_faces_alone(
     tiny_restorer: Restorer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     photo, steps = Photo(picture(40, 40)), {"steps": 1}
@@ -168,13 +168,18 @@ def test_tiles_are_for_whom_asks_for_them_or_needs_no_aligned_faces(
     def tiles(**settings: Any) -> int:
         return restore_any(tiny_restorer, photo, (), RestoreSettings(**steps, **settings)).tiles
 
-    assert tiles() == 0 and tiles(tile=True) == 4 and tiles(scale=2.0) > 4
+    assert tiles() == 0
+    for asked in ({"tile": True}, {"scale": 2.0}, {"size": (50, 50)}):
+        with pytest.raises(
+            RecipeError, match="'faceme' knows upright face squares alone, .* or choose --method pfstorer"
+        ):
+            tiles(**asked)
     with pytest.raises(RecipeError, match="leave out --no-tile, or --scale"):
         tiles(tile=False, scale=2.0)
     with pytest.raises(RecipeError, match="leave out --aligned, or --tile"):
         restore_any(tiny_restorer, photo, (), RestoreSettings(tile=True), is_aligned=True)
     monkeypatch.setitem(DEFAULTS, "faceme", Defaults(takes_any_crop=True))
-    assert tiles() == 4 and tiles(tile=False) == 0
+    assert tiles() == tiles(tile=True) == 4 and tiles(tile=False) == 0 and tiles(scale=2.0) > 4
     small = Photo(picture(SIZE, SIZE))
     assert restore_any(tiny_restorer, small, (), RestoreSettings(**steps)).tiles == 0
 
@@ -197,6 +202,7 @@ def test_colours_fixed_by_strips_are_those_of_the_whole(name: str, rows: int) ->
 def test_the_command_says_that_it_was_done_by_tiles_and_how_many(
     tiny_family_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setitem(DEFAULTS, "faceme", Defaults(takes_any_crop=True))
     photo, out = tmp_path / "in.png", tmp_path / "out.png"
     write_photo(Photo(picture(20, 30), bit_depth=16), photo)
     words = ["restore", photo, "-o", out, "--family", tiny_family_folder, "--steps", 1, "--tile", "--scale", 2]

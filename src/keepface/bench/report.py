@@ -140,7 +140,7 @@ _FORMS = ("total", "pairwise")
 def _head(findings: Findings) -> list[Block]:
     suite, settings, restore = findings.suite, findings.settings, findings.settings.restore
     people = len({result.person for result in findings.results})
-    cleaned = ", low pictures cleaned first" if restore.clean else ""
+    cleaned = {None: "", True: ", low pictures cleaned first", False: ", low pictures not cleaned"}[restore.clean]
     asked = (
         f"{people} people, one photo each, squares of {findings.size} px; the same degraded picture and the same start "
         f"noise in every row of a table. Seed {settings.seed}, {restore.steps} steps, {restore.sampler}{cleaned}. An "

@@ -10,7 +10,10 @@ from keepface.cli.bench import bench
 from keepface.cli.cache import cache
 from keepface.cli.data import data
 from keepface.cli.degrade import degrade
+from keepface.cli.many import WithMany
 from keepface.cli.person import person
+from keepface.cli.person_train import train as train_person
+from keepface.cli.redo import redo
 from keepface.cli.restore import restore
 from keepface.cli.show import report, say
 from keepface.cli.study import study
@@ -58,10 +61,12 @@ def options(
     """Restore photos of people so that each person still looks like that person."""
 
 
-app.command()(restore)
+app.command(cls=WithMany)(restore)
+app.command()(redo)
 app.command()(degrade)
 app.command()(train)
 app.command()(bench)
+person.command("train")(train_person)
 app.add_typer(person, name="person")
 app.add_typer(study, name="study")
 app.add_typer(data, name="data")

@@ -10,7 +10,10 @@ import typer
 from keepface.cli.show import progress, say, say_json
 
 NAMES = "; several by commas or by giving the option again"
-Clean = Annotated[bool, typer.Option("--clean", help="Send low pictures through the family's cleaner first.")]
+Clean = Annotated[
+    bool | None,
+    typer.Option("--clean/--no-clean", help="Send low pictures through the family's cleaner first; default: its own."),
+]
 Presets = Annotated[list[str] | None, typer.Option(help=f"Only these degradations{NAMES}.", show_default="the suite's")]
 
 
@@ -36,7 +39,7 @@ def bench(
     preset: Presets = None,
     size: Annotated[int | None, typer.Option(help="Side of the squares, px.", show_default="the family's")] = None,
     steps: Annotated[int, typer.Option(help="Sampling steps.")] = 20,
-    clean: Clean = False,
+    clean: Clean = None,
     seed: Annotated[int, typer.Option(help="Of degradations and start noise.", min=0)] = 0,
     limit: Annotated[int | None, typer.Option(help="Only the first so many people.", min=1)] = None,
     pictures: Annotated[int, typer.Option(help="People shown in the grids.", min=0)] = 6,

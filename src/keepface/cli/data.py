@@ -24,14 +24,16 @@ def prepare(
     size: Annotated[int, typer.Option(help="Side of the family's square in pixels.", min=16, show_default=False)],
     split: Annotated[str, typer.Option(help="Which shards: those whose names start so.")] = "train",
     no_features: Annotated[bool, typer.Option("--no-features", help="Leave out identity features.")] = False,
+    family: Annotated[str, typer.Option(help="Family whose networks make the features.")] = "compact",
 ) -> None:
     """Cut faces out of photos into a pack; the same command goes on where it was stopped."""
     from keepface.data import prepare as packs
     from keepface.device import choose_device
+    from keepface.identity.conditioning import describe
     from keepface.identity.crop_features import CropFeatures
 
     photos = _source(source, split)
-    features = None if no_features else CropFeatures.load(choose_device())
+    features = None if no_features else CropFeatures.load(choose_device(), describe(family))
     with progress(source.name) as advance:
         pack = packs.prepare(photos, out, size, features, advance)
     people = len(set(pack.identities))

@@ -1,6 +1,7 @@
 """What the command line says: plain lines and tables for people, one JSON object for programs, progress on stderr."""
 
 import json
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -49,7 +50,8 @@ def progress(text: str) -> Iterator[Advance]:
     """Show a bar on stderr while work goes on, if stderr is a terminal; the value is to be called with each step."""
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    off, mixed = not console.is_terminal, sys.stdout.isatty()  # lines to a terminal go above the bar, to a file into it
+    with Progress(*columns, console=console, transient=True, disable=off, redirect_stdout=mixed) as bar:
         task = bar.add_task(_printable(text), total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 

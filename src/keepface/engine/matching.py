@@ -6,13 +6,15 @@ twice, and a face that is like none of them is left alone.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from keepface.engine.likeness import same_person_floor
+from keepface.engine.calibration import same_person
+from keepface.engine.choice import Choice
+from keepface.engine.likeness import LIBRARY_FLOORS, clarity, library_floor, same_person_floor
 from keepface.engine.references import Recognising, References
 from keepface.engine.result import NOT_THIS_PERSON, UNKNOWN
 from keepface.engine.settings import RestoreSettings
@@ -20,6 +22,10 @@ from keepface.errors import RecipeError, ReferencePhotoError
 from keepface.faces.face import Face
 from keepface.identity.compare import to_references
 from keepface.image.files import Photo
+
+WORTH_A_WORD = 0.6  # ours: of the floor; whoever is less like a face than that is not mentioned
+DOUBTFUL = 0.2  # probability below which references lead at half strength; 3 in 100 true pairs are, docs/receipts.md
+DOUBT_SHARE = 0.5  # ours
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +53,15 @@ class Plan:
     led_by: References | None = None
     reason: str | None = None
     compared_with: References | None = None  # whose likeness is told, whether they lead or not
+    is_matched: bool = False  # keepface found who it is; False: the user said so
+    fidelity: float | None = None  # this face's own; None: the call's
+    identity: float | None = None
+
+    def settings(self, call: RestoreSettings) -> RestoreSettings:
+        """Return what this face is restored with."""
+        fidelity = call.fidelity if self.fidelity is None else self.fidelity
+        identity = call.identity if self.identity is None else self.identity
+        return replace(call, fidelity=fidelity, identity=identity)
 
 
 def choose(
@@ -56,63 +71,113 @@ def choose(
     wanted: References | People,
     settings: RestoreSettings,
 ) -> list[Plan]:
-    """Plan each face, in the order given.
+    """Plan each face, in the order given: who it is, whether it is restored, and with which settings of its own.
 
     Raises:
         ReferencePhotoError: with `settings.strict`, the references look like nobody in the photo.
+        RecipeError: `settings.choice` names somebody who is not looked for.
     """
+    settings.choice.check(names_of(wanted))
     if isinstance(wanted, People):
-        return match(restorer, photo, faces, wanted, settings)
-    if not faces or not wanted.kept:
-        return [Plan(face) for face in faces]
-    return _find(restorer, photo, faces, wanted, settings)
+        plans = match(restorer, photo, faces, wanted, settings)
+    elif not faces or not wanted.kept:
+        plans = [Plan(face) for face in faces]
+    else:
+        plans = _find(restorer, photo, faces, wanted, settings)
+    return [_as_asked(number, plan, settings.choice) for number, plan in enumerate(plans, 1)]
+
+
+def names_of(wanted: References | People) -> list[str]:
+    """Return the names of those who are looked for, as far as they have one."""
+    known = wanted.known if isinstance(wanted, People) else (wanted,)
+    return [person.person for person in known if person.person]
 
 
 def match(
     restorer: Recognising, photo: Photo, faces: Sequence[Face], people: People, settings: RestoreSettings
 ) -> list[Plan]:
-    """Give each face its own person: the most alike pair first, nobody twice, none below the face's floor."""
-    alike = _likeness(restorer, photo, faces, people.known)
-    floors = [_floor(photo, face, settings) for face in faces]
-    plans = [Plan(face, is_restored=False, reason=UNKNOWN) for face in faces]
+    """Give each face its own person: the most alike pair first, nobody twice, none below the floor of a library.
+
+    A recogniser for which no such floor was measured leaves it to the judge.
+    """
+    judged = restorer.embedder.recogniser.name not in LIBRARY_FLOORS
+    alike = _likeness(restorer, photo, faces, people.known, judged)
+    name = restorer.judge.name if judged else restorer.embedder.recogniser.name
+    asked = settings.same_person_floor
+    floors = [library_floor(name, len(person.kept)) if asked is None else asked for person in people.known]
+    plans: list[Plan | None] = [None for _ in faces]
     pairs = [(float(alike[i, j]), i, j) for i in range(alike.shape[0]) for j in range(alike.shape[1])]
-    taken_faces: set[int] = set()
-    taken_people: set[int] = set()
+    taken: set[int] = set()
     for value, i, j in sorted(pairs, key=lambda pair: (-pair[0], pair[1], pair[2])):
-        if value < floors[i] or i in taken_faces or j in taken_people:
-            continue
-        taken_faces.add(i)
-        taken_people.add(j)
-        plans[i] = Plan(faces[i], led_by=people.known[j], compared_with=people.known[j])
-    return plans
+        if value >= floors[j] and plans[i] is None and j not in taken:
+            taken.add(j)
+            plans[i] = Plan(faces[i], led_by=people.known[j], compared_with=people.known[j], is_matched=True)
+    return [
+        plan or Plan(faces[i], is_restored=False, reason=_unknown(alike[i].tolist(), floors, people))
+        for i, plan in enumerate(plans)
+    ]
+
+
+def _unknown(alike: Sequence[float], floors: Sequence[float], people: People) -> str:
+    """Say that a face is nobody's, and whose it nearly is."""
+    best = max(range(len(alike)), key=alike.__getitem__, default=None)
+    if best is None or alike[best] < WORTH_A_WORD * floors[best]:
+        return UNKNOWN
+    return f"{UNKNOWN}; most like {people.known[best].person} ({alike[best]:.2f}, needed {floors[best]:.2f})"
 
 
 def _find(
     restorer: Recognising, photo: Photo, faces: Sequence[Face], wanted: References, settings: RestoreSettings
 ) -> list[Plan]:
-    """Choose the face that the references show; the others are left alone."""
+    """Choose the face that the references show, among those asked for; the others are left alone."""
     alike = _likeness(restorer, photo, faces, [wanted])[:, 0].tolist()
-    best = max(range(len(faces)), key=alike.__getitem__)
-    floor = _floor(photo, faces[best], settings)
+    refusals = [settings.choice.refusal(number, face, wanted.person) for number, face in enumerate(faces, 1)]
+    open_to = [index for index, refusal in enumerate(refusals) if refusal is None]
     plans = [Plan(face, is_restored=False, reason=NOT_THIS_PERSON, compared_with=wanted) for face in faces]
+    if not open_to:
+        return [replace(plan, reason=refusal) for plan, refusal in zip(plans, refusals, strict=True)]
+    best = max(open_to, key=alike.__getitem__)
+    floor = _floor(photo, faces[best], settings)
     if alike[best] >= floor:
         plans[best] = Plan(faces[best], led_by=wanted, compared_with=wanted)
+        chance = same_person(restorer.embedder.recogniser.name, alike[best], clarity(photo.pixels, faces[best]))
+        knobs = settings.choice.knobs_for(best + 1, wanted.person)
+        is_said = settings.same_person_floor is not None or (knobs is not None and knobs.identity is not None)
+        if chance is not None and chance < DOUBTFUL and not is_said:
+            reason = f"led at half strength: the face is hardly like the references (probability {chance:.2f})"
+            plans[best] = replace(plans[best], identity=settings.identity * DOUBT_SHARE, reason=reason)
         return plans
     doubt = f"the references do not look like this person (similarity {alike[best]:.2f}, needed {floor:.2f})"
     if settings.strict:
         raise ReferencePhotoError(f"{photo.source}: refused, as asked by strict: {doubt}")
-    if len(faces) == 1:
+    if len(open_to) == 1:
         plans[best] = Plan(faces[best], reason=f"restored without references: {doubt}", compared_with=wanted)
     return plans
 
 
+def _as_asked(number: int, plan: Plan, choice: Choice) -> Plan:
+    """Leave a face alone that is not asked for, and give it the knobs that are its own."""
+    person = plan.led_by.person if plan.led_by else None
+    refusal = choice.refusal(number, plan.face, person) if plan.is_restored else None
+    if refusal is not None:
+        return replace(plan, is_restored=False, reason=refusal)
+    knobs = choice.knobs_for(number, person)
+    if knobs is None:
+        return plan
+    fidelity = plan.fidelity if knobs.fidelity is None else knobs.fidelity
+    return replace(plan, fidelity=fidelity, identity=plan.identity if knobs.identity is None else knobs.identity)
+
+
 def _likeness(
-    restorer: Recognising, photo: Photo, faces: Sequence[Face], people: Sequence[References]
+    restorer: Recognising, photo: Photo, faces: Sequence[Face], people: Sequence[References], judged: bool = False
 ) -> Float[Tensor, "f p"]:
-    """Return each face's mean cosine to each person's references, by the recogniser that leads the model."""
-    recogniser = restorer.embedder.recogniser
+    """Return each face's mean cosine to each person's references, by the recogniser that leads the model, or judges."""
+    recogniser = restorer.judge if judged else restorer.embedder.recogniser
+    known = [person.judged if judged else person.recognised for person in people]
     embedded = [recogniser.embed(photo.pixels, face) for face in faces]
-    return torch.tensor([[to_references(item, person.recognised) for person in people] for item in embedded])
+    return torch.tensor([[to_references(item, person) for person in known] for item in embedded]).reshape(
+        -1, len(people)
+    )
 
 
 def _floor(photo: Photo, face: Face, settings: RestoreSettings) -> float:

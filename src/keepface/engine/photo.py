@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from keepface.engine.matching import People, Plan, choose
-from keepface.engine.receipt import Sides, left_alone, lost_likeness, receipt
+from keepface.engine.receipt import Sides, left_alone, objection, only_cleaned, receipt
 from keepface.engine.references import LeftOut, Picture, Recognising, References, as_photo, gather_references
 from keepface.engine.result import NO_FACE, FaceResult, Restoration, Similarity
 from keepface.engine.settings import RestoreSettings
@@ -28,6 +28,7 @@ from keepface.identity.embed import IdentityFeatures, square_face
 from keepface.image.colour import to_grey
 from keepface.image.files import Photo, with_pixels
 from keepface.image.size import resize
+from keepface.seeds import generator
 
 ALIGNED_TURN = 0.17  # ours: how far, in radians, and in log scale, a crop's face may be off the template's
 ALIGNED_SHIFT = 0.08  # ours: the same for its place, in sides
@@ -74,6 +75,14 @@ class SquareRestorer(Recognising, Squares, Protocol):
     @property
     def method(self) -> Named:
         """Return the published system it restores by."""
+        ...
+
+    def cleans(self, settings: RestoreSettings) -> bool:
+        """Tell whether a pre-cleaner runs before the method."""
+        ...
+
+    def clean_squares(self, low: Float[Tensor, "b 3 s s"]) -> Float[Tensor, "b 3 s s"] | None:
+        """Take noise, blocks and blur out of squares and draw nothing anew; `None` where there is no pre-cleaner."""
         ...
 
 
@@ -149,20 +158,38 @@ def look_at(
 def restore_looks(
     restorer: Squares, looks: Sequence[Look], settings: RestoreSettings, progress: Progress | None = None
 ) -> list[Float[Tensor, "b 3 s s"]]:
-    """Restore the squares of several photos in one batch, and return those of each photo."""
+    """Restore the squares of several photos together, those with the same settings in one batch.
+
+    Each photo's squares are returned in its own order. What a face's settings are its plan says; a face is the same
+    whatever it is batched with.
+    """
     counts = [len(look.squares) for look in looks]
     if not sum(counts):
         return [look.squares for look in looks]
+    low = torch.cat([look.squares for look in looks])
     led_by = [references for look in looks for references in look.led_by]
-    restored = restorer.restore_squares(
-        torch.cat([look.squares for look in looks]),
-        [references.features for references in led_by],
-        settings,
-        [look.seed for look, count in zip(looks, counts, strict=True) for _ in range(count)],
-        [references.weights for references in led_by],
-        progress,
-    )
-    return list(torch.split(restored.clamp(0, 1), counts))
+    seeds = [look.seed for look, count in zip(looks, counts, strict=True) for _ in range(count)]
+    wanted = [plan.settings(settings) for look in looks for plan in look.plans if plan.is_restored]
+    restored = torch.zeros_like(low)
+    groups = list(dict.fromkeys(wanted))  # in the order of the faces
+    for number, group in enumerate(groups):
+        chosen = [index for index, own in enumerate(wanted) if own == group]
+        restored[chosen] = restorer.restore_squares(
+            low[chosen],
+            [led_by[index].features for index in chosen],
+            group,
+            [seeds[index] for index in chosen],
+            [led_by[index].weights for index in chosen],
+            _part(progress, number, len(groups)),
+        ).clamp(0, 1)
+    return list(torch.split(restored, counts))
+
+
+def _part(progress: Progress | None, number: int, count: int) -> Progress | None:
+    """Count the steps of one of several batches, all of them as long as this one, among those of all."""
+    if progress is None or count == 1:
+        return progress
+    return lambda done, total: progress(number * total + done, count * total)
 
 
 @torch.no_grad()
@@ -175,24 +202,60 @@ def finish(
 ) -> Restoration:
     """Put the restored squares into their photo, judge each face, and take back those that became somebody else.
 
+    In the place of one that is taken back comes the face as the pre-cleaner makes it, if that is no stranger.
     `started` is when work on the photo began, by `time.perf_counter`.
     """
-    photo, image, scale = look.photo, look.photo, 1.0
-    if len(restored):
-        if photo.is_grey and settings.keep_grey:
-            restored = to_grey(restored)
-        image = _rebuild(photo, restored, look.matrices, look.is_aligned)
-        scale = image.pixels.shape[2] / photo.pixels.shape[2]
-    sides = Sides(photo, image, scale)
-    method = restorer.method.name
-    results = tuple(receipt(restorer.judge, sides, plan, look.seed, method) for plan in look.plans)
-    if not settings.keep_worse and any(result.restored and lost_likeness(result.similarity) for result in results):
-        results = tuple(left_alone(result) if lost_likeness(result.similarity) else result for result in results)
+    photo = look.photo
+    if photo.is_grey and settings.keep_grey:
+        restored = to_grey(restored)
+    image, results = _judged(restorer, look, restored, settings)
+    if not settings.keep_worse and any(objection(result) for result in results):
+        restored = _gentler(restorer, look, restored, results, settings)
+        image, again = _judged(restorer, look, restored, settings)
+        results = tuple(
+            (left_alone(first) if objection(second) else only_cleaned(first, second)) if objection(first) else first
+            for first, second in zip(results, again, strict=True)
+        )
         kept = [result.restored for result, plan in zip(results, look.plans, strict=True) if plan.is_restored]
-        image = _rebuild_some(photo, restored, look.matrices, kept)
+        image = image if all(kept) else _rebuild_some(look, restored, settings, kept)
     if not look.plans:
-        results = (FaceResult(None, False, NO_FACE, Similarity(), look.seed, method),)
-    return Restoration(image, photo.source, results, time.perf_counter() - started, settings, look.left_out)
+        results = (FaceResult(None, False, NO_FACE, Similarity(), look.seed, restorer.method.name),)
+    return Restoration(
+        image,
+        photo.source,
+        results,
+        time.perf_counter() - started,
+        settings,
+        look.left_out,
+        cleaned=restorer.cleans(settings),
+    )
+
+
+def _judged(
+    restorer: SquareRestorer, look: Look, restored: Float[Tensor, "b 3 s s"], settings: RestoreSettings
+) -> tuple[Photo, tuple[FaceResult, ...]]:
+    image = _rebuild(look, restored, settings) if len(restored) else look.photo
+    sides = Sides(look.photo, image, image.pixels.shape[2] / look.photo.pixels.shape[2])
+    judge, method = restorer.judge, restorer.method.name
+    return image, tuple(receipt(judge, sides, plan, look.seed, method) for plan in look.plans)
+
+
+def _gentler(
+    restorer: SquareRestorer,
+    look: Look,
+    restored: Float[Tensor, "b 3 s s"],
+    results: Sequence[FaceResult],
+    settings: RestoreSettings,
+) -> Float[Tensor, "b 3 s s"]:
+    """Put cleaned squares in the place of those that may not stay; the same squares where there is no pre-cleaner."""
+    shown = [result for result, plan in zip(results, look.plans, strict=True) if plan.is_restored]
+    refused = [number for number, result in enumerate(shown) if objection(result)]
+    cleaned = restorer.clean_squares(look.squares[refused])
+    if cleaned is None:
+        return restored
+    gentler = restored.clone()
+    gentler[refused] = to_grey(cleaned) if look.photo.is_grey and settings.keep_grey else cleaned
+    return gentler
 
 
 def looks_aligned(face: Face, size: int) -> bool:
@@ -238,20 +301,19 @@ def _squares(
     return [item.crop for item in aligned], [item.matrix for item in aligned]
 
 
-def _rebuild(
-    photo: Photo, restored: Float[Tensor, "b 3 s s"], matrices: Sequence[Float[np.ndarray, "2 3"]], is_aligned: bool
-) -> Photo:
-    if is_aligned:
-        return with_pixels(photo, restored[0])
-    pixels = photo.pixels
-    for square, matrix in zip(restored, matrices, strict=True):
-        pixels = paste(pixels, square, matrix).pixels
-    return replace(photo, pixels=pixels)
+def _rebuild(look: Look, restored: Float[Tensor, "b 3 s s"], settings: RestoreSettings) -> Photo:
+    if look.is_aligned:
+        return with_pixels(look.photo, restored[0])
+    return _rebuild_some(look, restored, settings, [True] * len(restored))
 
 
 def _rebuild_some(
-    photo: Photo, restored: Float[Tensor, "b 3 s s"], matrices: Sequence[Float[np.ndarray, "2 3"]], kept: Sequence[bool]
+    look: Look, restored: Float[Tensor, "b 3 s s"], settings: RestoreSettings, kept: Sequence[bool]
 ) -> Photo:
     """Paste the squares that are kept; an aligned photo whose face is not kept stays the photo it was."""
-    chosen = [number for number, is_kept in enumerate(kept) if is_kept]
-    return _rebuild(photo, restored[chosen], [matrices[number] for number in chosen], is_aligned=False)
+    pixels = look.photo.pixels
+    numbers = [number for number, is_kept in enumerate(kept) if is_kept]
+    for number in numbers:
+        grain = generator(look.seed, "grain", number) if settings.harmonise else None
+        pixels = paste(pixels, restored[number], look.matrices[number], grain=grain).pixels
+    return replace(look.photo, pixels=pixels)

@@ -8,11 +8,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from keepface.device import choose_device, choose_dtype
+from keepface.diffusion.cleaner import FOLDER as CLEANER
 from keepface.diffusion.cleaner import Cleaner
 from keepface.diffusion.family import Family
 from keepface.diffusion.sampler import SamplerSettings
 from keepface.engine.colour_fix import COLOUR_FIXES, fix_large
 from keepface.engine.matching import People
+from keepface.engine.provenance import Options, made_by, mark
 from keepface.engine.references import Picture
 from keepface.engine.references import References as PersonReferences
 from keepface.engine.result import Restoration
@@ -21,8 +23,9 @@ from keepface.engine.whole import Sampling, Tiled, restore_any, sample_tiles
 from keepface.errors import RecipeError
 from keepface.identity.embed import FeatureCache, IdentityEmbedder, IdentityFeatures
 from keepface.identity.recogniser import JUDGE, RECOGNISERS, Recogniser
+from keepface.image.colour import wavelet_colour_fix
 from keepface.methods import DEFAULTS, METHODS
-from keepface.methods.method import Defaults, Method, References
+from keepface.methods.method import Defaults, Method, Personal, References
 
 
 class Restorer:
@@ -30,6 +33,7 @@ class Restorer:
 
     def __init__(self, method: Method, embedder: IdentityEmbedder, judge: Recogniser) -> None:
         self.method, self.embedder, self.judge = method, embedder, judge
+        self._leads_all = True  # a person that the method has learned also leads where no references do
 
     @classmethod
     def from_pretrained(
@@ -39,6 +43,8 @@ class Restorer:
         device: str | None = None,
         dtype: str | None = None,
         cache: Path | None = None,
+        adapter: Path | bytes | None = None,
+        low_memory: bool = False,
     ) -> "Restorer":
         """Load a family by its bundled name, a folder or a hub id.
 
@@ -46,17 +52,54 @@ class Restorer:
             device: cpu, cuda, cuda:N or mps; `None` takes the fastest there is.
             dtype: float32, bf16 or fp16; `None` is fp16 on CUDA and float32 elsewhere.
             cache: folder that keeps the references' features between calls; `None` keeps none.
+            adapter: file, or its bytes, of a person that the method has learned over this family.
+            low_memory: for families larger than the device's memory: layers are brought to it one by one, and faces
+                and both passes of guidance computed one after the other.
 
         Raises:
             RecipeError: an unknown method, device or precision.
-            WeightsError: the family or the method's part of it is missing or damaged.
+            WeightsError: the family, the method's part of it or the adapter is missing or damaged, or the adapter was
+                learned over another base.
         """
         if method not in METHODS:
             raise RecipeError(f"method {method!r} is unknown; use one of {', '.join(METHODS)}")
         place = choose_device(device)
-        loaded = Family.from_pretrained(family, place, choose_dtype(dtype, place))
-        embedder = IdentityEmbedder.load(FeatureCache(cache) if cache else None)
-        return cls(METHODS[method].load(loaded), embedder, RECOGNISERS[JUDGE]())
+        loaded = Family.from_pretrained(family, place, choose_dtype(dtype, place), low_memory)
+        embedder = IdentityEmbedder.load(FeatureCache(cache) if cache else None, loaded)
+        restorer = cls(METHODS[method].load(loaded), embedder, RECOGNISERS[JUDGE]())
+        if adapter is not None:
+            restorer.load_adapter(adapter)
+        return restorer
+
+    def load_adapter(self, adapter: Path | bytes) -> None:
+        """Load a person's file, or its bytes, in the place of whoever was loaded.
+
+        That person leads from then on, with or without references, as strongly as `settings.identity` says; references
+        only choose the face and tell its likeness.
+
+        Raises:
+            RecipeError: the method learns nobody.
+            WeightsError: it is missing or damaged, or was learned over another base; whoever was loaded stays.
+        """
+        if not isinstance(self.method, Personal):
+            fitting = [name for name, kind in METHODS.items() if hasattr(kind, "load_adapter")]
+            raise RecipeError(
+                f"method {self.method.name!r} is led by references, not by adapters: --method {' or '.join(fitting)}"
+            )
+        self.method.load_adapter(adapter)
+
+    def for_chosen_faces(self) -> "Restorer":
+        """Return a restorer over the same networks that takes squares without references for nobody's.
+
+        With it the learned person leads the face that references chose and no other.
+        """
+        return self._of_chosen_faces if self._leads_all and isinstance(self.method, Personal) else self
+
+    @cached_property
+    def _of_chosen_faces(self) -> "Restorer":
+        other = Restorer(self.method, self.embedder, self.judge)
+        other._leads_all = False
+        return other
 
     @property
     def size(self) -> int:
@@ -68,6 +111,10 @@ class Restorer:
         """Return the family's pre-cleaner, loaded when it is first asked for; a `WeightsError` if there is none."""
         return Cleaner.load(self.method.family)
 
+    def cleans(self, settings: RestoreSettings) -> bool:
+        """Tell whether the pre-cleaner runs first: as asked, else as the family learned this method."""
+        return self.method.name in self.method.family.card.cleaned if settings.clean is None else settings.clean
+
     def restore(
         self,
         photo: Picture,
@@ -77,8 +124,19 @@ class Restorer:
         is_aligned: bool | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> Restoration:
-        """Restore one photo led by other photos of its person; see `keepface.engine.whole.restore_any`."""
-        return restore_any(self, photo, references, settings, seed, is_aligned, progress)
+        """Restore one photo led by other photos of its person; see `keepface.engine.whole.restore_any`.
+
+        The result says in its XMP that a model painted in it; see `keepface.engine.provenance`.
+        """
+        restoration = restore_any(self, photo, references, settings, seed, is_aligned, progress)
+        return mark(restoration, made_by(self.method), Options(settings, seed, is_aligned))
+
+    def clean_squares(self, low: Float[Tensor, "b 3 s s"]) -> Float[Tensor, "b 3 s s"] | None:
+        """Clean squares (RGB, 0..1) and draw nothing anew; `None` for a family without a pre-cleaner."""
+        folder = self.method.family.folder
+        if folder is None or not (folder / CLEANER).is_dir():
+            return None
+        return wavelet_colour_fix(self.cleaner.clean(low), low.float().cpu()).clamp(0, 1)
 
     def restore_squares(
         self,
@@ -91,22 +149,19 @@ class Restorer:
     ) -> Float[Tensor, "b 3 s s"]:
         """Restore aligned squares of the family's size (RGB, 0..1), each led by its own references.
 
-        Item i depends on its own picture, references and seed alone, whatever it is batched with. With
-        `settings.clean` the method is shown cleaned squares; colours still come from the squares as given.
+        Item i depends on its own picture, references and seed alone, whatever it is batched with. Where `cleans` says
+        so the method is shown cleaned squares; colours still come from the squares as given.
 
         Args:
-            references: one sequence an item; an empty one restores without identity.
+            references: one sequence an item; an empty one restores without identity, or by whoever the method learned.
             weights: 0..1 for each reference; `None` is 1 for all. `settings.identity` scales them all.
 
         Raises:
             WeightsError: the family has no pre-cleaner, and `settings.clean` asks for it.
         """
-        shown = self.cleaner.clean(low) if settings.clean else low
+        shown = self.cleaner.clean(low) if self.cleans(settings) else low
         given = weights if weights is not None else [[1.0] * len(items) for items in references]
-        people = [
-            References.stack([item.vectors for item in items], [w * settings.identity for w in scale])
-            for items, scale in zip(references, given, strict=True)
-        ]
+        people = [self._led_by(*item, settings.identity) for item in zip(references, given, strict=True)]
         sampler, guidance = self._sampler(settings)
         for step in self.method.restore(shown, people, sampler, guidance, seeds):
             if progress:
@@ -128,19 +183,28 @@ class Restorer:
         Of the family's size it is what `restore_squares` gives.
         """
         given = weights if weights is not None else [1.0] * len(references)
-        led_by = References.stack([item.vectors for item in references], [w * settings.identity for w in given])
+        led_by = self._led_by(references, given, settings.identity)
         sampling = Sampling(*self._sampler(settings), settings.tile_overlap, settings.tile_batch)
-        shown = self.cleaner.clean_large(low, self.size, settings.tile_batch) if settings.clean else low
+        shown = self.cleaner.clean_large(low, self.size, settings.tile_batch) if self.cleans(settings) else low
         tiled = sample_tiles(self.method, shown, led_by, sampling, seed, progress)
         fix_large(settings.colour, tiled.pixels, low.float().cpu())
         return tiled
+
+    def _led_by(
+        self, items: Sequence[IdentityFeatures], weights: Sequence[float], strength: float
+    ) -> References | None:
+        """Return what leads a square: the person that the method learned, else its references."""
+        if isinstance(self.method, Personal) and self.method.has_person:
+            return References.learned(strength) if items or self._leads_all else None
+        return References.stack([item.vectors for item in items], [weight * strength for weight in weights])
 
     def _sampler(self, settings: RestoreSettings) -> tuple[SamplerSettings, float]:
         """Return how to sample, and with what guidance."""
         card, own = self.method.family.card, DEFAULTS.get(self.method.name, Defaults())
         guidance = _chosen(settings.guidance, own.guidance, card.guidance)
         temperature = _chosen(settings.temperature, own.temperature, card.temperature)
-        return SamplerSettings(settings.sampler, settings.steps, own.start, temperature, settings.fidelity), guidance
+        fidelity = _chosen(settings.fidelity, own.fidelity, card.fidelity)
+        return SamplerSettings(settings.sampler, settings.steps, own.start, temperature, fidelity), guidance
 
 
 def _chosen(call: float | None, method: float | None, family: float) -> float:

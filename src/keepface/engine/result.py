@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from keepface.engine.evidence import Evidence
+from keepface.engine.ranking import Candidate
 from keepface.engine.references import LeftOut
 from keepface.engine.settings import RestoreSettings
 from keepface.image.files import Photo
@@ -27,7 +29,7 @@ class Similarity:
 
 @dataclass(frozen=True)
 class FaceResult:
-    """What was done to one face; `reason` says why it was left alone or restored without references."""
+    """What was done to one face; `reason` says why it was left alone, or led less than asked."""
 
     box: Box | None  # in pixels of the photo given; None: no face was found
     restored: bool
@@ -36,10 +38,14 @@ class FaceResult:
     seed: int
     method: str
     person: str | None = None
-    same_person_probability: float | None = None
+    same_person_probability: float | None = None  # of the person compared with; see docs/receipts.md
+    is_matched: bool = False  # to this person by keepface; False: on the user's word, or to nobody
+    input_probability: float | None = None  # by the photo alone, before anything was restored
+    candidates: tuple[Candidate, ...] = ()  # best first, where several were asked for
 
     def to_json(self) -> dict[str, Any]:
-        """Return the face as plain data, with the box in hundredths of a pixel."""
+        """Return the face as plain data, with the box in hundredths of a pixel; candidates only where there are any."""
+        more = {"candidates": [item.to_json() for item in self.candidates]} if self.candidates else {}
         return {
             "box": None if self.box is None else [round(edge, 2) for edge in self.box],
             "person": self.person,
@@ -49,7 +55,7 @@ class FaceResult:
             "same_person_probability": _rounded(self.same_person_probability),
             "seed": self.seed,
             "method": self.method,
-        }
+        } | more
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,16 +72,13 @@ class Restoration:
     settings: RestoreSettings
     left_out: tuple[LeftOut, ...] = ()
     tiles: int = 0  # of which the whole picture was made; 0: it was restored face by face
+    evidence: Evidence | None = None  # what came from where, if that was asked for
+    cleaned: bool = False  # the pre-cleaner ran before what was restored
 
     @property
     def changed(self) -> bool:
         """Tell whether anything was restored; otherwise the picture is the one given, bit for bit."""
         return self.tiles > 0 or any(face.restored for face in self.faces)
-
-    @property
-    def cleaned(self) -> bool:
-        """Tell whether the pre-cleaner ran before what was restored."""
-        return self.settings.clean and self.changed
 
     def save(self, path: Path | str, force: bool = False) -> None:
         """Write the picture, as `keepface.image.files.write_photo`."""
@@ -88,7 +91,8 @@ class Restoration:
         picture was restored by tiles.
         """
         row = _row(self.input, output, None, self.seconds, self.faces)
-        more: dict[str, Any] = {"cleaned": True} if self.cleaned else {}
+        more: dict[str, Any] = {"cleaned": True} if self.cleaned and self.changed else {}
+        more |= {"evidence": self.evidence.to_json()} if self.evidence else {}
         return row | more | ({"tiles": self.tiles} if self.tiles else {})
 
 

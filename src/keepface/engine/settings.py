@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from keepface.engine.choice import Choice
 from keepface.errors import RecipeError
 
 MAX_SCALE = 20  # times as long as before [PFStorer]
@@ -17,8 +18,10 @@ class RestoreSettings:
     sampler: Literal["unipc", "ddim", "ddpm"] = "unipc"
     guidance: float | None = None  # classifier-free guidance; None: the method's own
     temperature: float | None = None  # share of the start noise, 0..1; less invents less; None: the family's own
-    fidelity: float = 0.0  # 0 draws the face anew, led by the photo; towards 1 the photo is hardly changed
-    clean: bool = False  # the family's pre-cleaner takes noise, blocks and blur out of the low face first
+    fidelity: float | None = None  # 0 draws the face anew, led by the photo; towards 1 the photo is hardly changed;
+    #   None: the family's own
+    clean: bool | None = None  # the family's pre-cleaner takes noise, blocks and blur out of the low face first;
+    #   None: if that is how the family learned the method
     identity: float = 1.0  # strength of the references, 0 (as if there were none) to 1
     colour: Literal["wavelet", "adain", "none"] = "wavelet"  # how the low picture's colours are given back
     strict: bool = False  # refuse where a doubtful reference would be left out
@@ -26,6 +29,8 @@ class RestoreSettings:
     #   (conditioning recogniser); None: as high as the photo's clarity allows, see likeness.py
     keep_grey: bool = True  # a grey photo stays grey
     keep_worse: bool = False  # also paste faces that became less like the references, instead of leaving them alone
+    harmonise: bool = True  # give restored faces the photo's grain, and no more sharpness than goes with the rest
+    choice: Choice = Choice()  # which faces are restored, and what is their own
     max_faces: int = 50  # a photo with more is refused
     tile: bool | None = None  # restore the whole picture by tiles; None: as the method needs, and for another size
     scale: float = 1.0  # times as long as the photo's sides, 1 to 20; only by tiles
@@ -40,7 +45,7 @@ class RestoreSettings:
             "steps": (self.steps, 1, 1000),
             "guidance": (1.0 if self.guidance is None else self.guidance, 0, 100),
             "temperature": (1.0 if self.temperature is None else self.temperature, 0, 1),
-            "fidelity": (self.fidelity, 0, 1),
+            "fidelity": (0.0 if self.fidelity is None else self.fidelity, 0, 1),
             "identity": (self.identity, 0, 1),
             "same_person_floor": (0.0 if floor is None else floor, -1, 1),
             "max_faces": (self.max_faces, 1, math.inf),

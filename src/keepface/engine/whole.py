@@ -28,7 +28,7 @@ from keepface.image.files import MEGAPIXEL, Photo, with_pixels
 from keepface.image.size import resize
 from keepface.image.tiles import Layout, Tile, cut, reflect_pad
 from keepface.methods import DEFAULTS
-from keepface.methods.method import Defaults, Method
+from keepface.methods.method import Defaults, Method, Personal
 from keepface.methods.method import References as LedBy
 from keepface.seeds import generator
 
@@ -72,6 +72,15 @@ class PictureRestorer(SquareRestorer, Protocol):
         ...
 
 
+@runtime_checkable
+class Learned(PictureRestorer, Protocol):
+    """A restorer whose method may have learned a person, who leads wherever no references do."""
+
+    def for_chosen_faces(self) -> "Learned":
+        """Return one by which that person leads the face that references chose and no other."""
+        ...
+
+
 def restore_any(
     restorer: PictureRestorer,
     photo: Picture,
@@ -86,7 +95,8 @@ def restore_any(
     Methods that need no aligned faces restore by tiles what is larger than their squares.
 
     Raises:
-        RecipeError: tiles, or another size, for a photo said to be an aligned face.
+        RecipeError: tiles, or another size, for a photo said to be an aligned face, or by a method that knows upright
+            face squares alone; people, and the method is led by one it has learned.
         PhotoError, ReferencePhotoError: as `restore_photo` and `restore_whole`.
     """
     photo = as_photo(photo)
@@ -94,6 +104,15 @@ def restore_any(
     if asked and is_aligned:
         raise RecipeError("an aligned face is restored as one square; leave out --aligned, or --tile and --scale")
     own = DEFAULTS.get(restorer.method.name, Defaults())
+    if asked and not own.takes_any_crop:
+        raise RecipeError(_no_tiles(restorer.method.name))
+    if isinstance(references, People) and isinstance(restorer.method, Personal):
+        raise RecipeError(
+            f"method {restorer.method.name!r} is led by one person it has learned, and can't tell people apart; leave "
+            "out --people, or choose a method that is led by references"
+        )
+    if isinstance(restorer, Learned) and _are_given(references):
+        restorer = restorer.for_chosen_faces()
     is_large = max(photo.pixels.shape[1:]) > restorer.size
     is_way = settings.tile is None and own.takes_any_crop and is_large and not is_aligned
     if asked and isinstance(references, People):
@@ -133,7 +152,16 @@ def restore_whole(
     pixels = to_grey(tiled.pixels) if photo.is_grey and settings.keep_grey else tiled.pixels
     seconds = time.perf_counter() - started
     image = with_pixels(photo, pixels)
-    return Restoration(image, photo.source, (), seconds, settings, references.left_out, len(tiled.layout))
+    return Restoration(
+        image,
+        photo.source,
+        (),
+        seconds,
+        settings,
+        references.left_out,
+        len(tiled.layout),
+        cleaned=restorer.cleans(settings),
+    )
 
 
 def wanted_size(photo: Photo, settings: RestoreSettings) -> tuple[int, int]:
@@ -201,6 +229,19 @@ def tile_layout(family: Family, size: tuple[int, int], overlap: float) -> Layout
     height, width = (max(side, math.ceil(length / cell)) for length in size)
     shared = min(side - 1, round(overlap * side))
     return Layout.cover((height, width), (side, side), (shared, shared))
+
+
+def _are_given(references: References | People | Sequence[Picture]) -> bool:
+    return bool(references.kept) if isinstance(references, References) else bool(references)
+
+
+def _no_tiles(method: str) -> str:
+    """Say why a method of upright face squares restores no whole pictures, and what to type."""
+    fitting = " or ".join(name for name, own in DEFAULTS.items() if own.takes_any_crop)
+    return (
+        f"method {method!r} knows upright face squares alone, and would draw faces into whatever else a tile shows; "
+        f"leave out --tile and --scale, and it restores face by face, or choose --method {fitting}"
+    )
 
 
 def _counter(total: int, progress: Progress | None) -> Done | None:

@@ -8,8 +8,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from keepface.faces.align import corners, draw, invert, transform
+from keepface.faces.harmonise import add_grain, match_blur, match_tint
 
 FEATHER = 0.12  # ours: the soft edge ends where hair and background begin in an FFHQ square
+AROUND = 0.25  # ours: how far from the square, in its sides, the photo's sharpness is measured
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,6 +27,7 @@ def paste(
     restored: Float[Tensor, "3 s s"],
     matrix: Float[np.ndarray, "2 3"],
     feather: float = FEATHER,
+    grain: torch.Generator | None = None,
 ) -> Pasted:
     """Draw the square where `matrix` (photo to square) took it from, under a mask with a soft edge.
 
@@ -33,6 +36,7 @@ def paste(
         restored: the square, 0 to 1.
         matrix: from pixels of the photo to pixels of the square, as `align_ffhq` gave it.
         feather: width of the soft edge, as a share of the square's side, 0 to 0.5; 0 gives a hard edge.
+        grain: harmonises the square with the photo (see `harmonise.py`), and draws the grain; `None` does neither.
     """
     height, width = photo.shape[1:]
     pixels, mask = photo.clone(), torch.zeros(height, width, dtype=photo.dtype, device=photo.device)
@@ -49,7 +53,14 @@ def paste(
     drawn = draw(restored, invert(there), shape, "reflect").to(photo)
     soft = torch.from_numpy(soft_mask(there, shape, side, feather)).to(photo)
     part = photo[:, top:bottom, left:right]
-    pixels[:, top:bottom, left:right] = torch.where(soft > 0, (part + soft * (drawn - part)).clamp(0, 1), part)
+    if grain is not None:
+        rim = round(AROUND * max(shape))
+        around = photo[:, max(0, top - rim) : bottom + rim, max(0, left - rim) : right + rim]
+        drawn = match_blur(match_tint(drawn, photo), around)
+    blended = torch.where(soft > 0, (part + soft * (drawn - part)).clamp(0, 1), part)
+    if grain is not None:
+        blended = add_grain(blended, soft, drawn, part, around, grain)
+    pixels[:, top:bottom, left:right] = blended
     mask[top:bottom, left:right] = soft
     return Pasted(pixels, mask)
 

@@ -1,0 +1,169 @@
+"""Photos a minute: restored as an album, one photo after the other, and on Ray; prints a Markdown table.
+
+    python benchmarks/batch.py --photos old-photos/ --count 48
+    python benchmarks/batch.py --photos old-photos/ --count 48 --ray --threads 1
+
+Without a folder the example of the repository is repeated. Photos are repeated up to --count, under names of their own.
+All runs write real files, which are compared byte for byte in the end, and start with the networks loaded; on Ray,
+where actors load them, the time of a run of one photo an actor is taken off.
+"""
+
+import argparse
+import functools
+import hashlib
+import platform
+import shutil
+import tempfile
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from keepface.engine.album import Run, Studio, restore_album, restore_here
+from keepface.engine.batch import Batching, Item
+from keepface.engine.manifest import FOLDER, Manifest
+from keepface.engine.on_ray import OnRay
+from keepface.engine.provenance import Options
+from keepface.engine.redo import restore_by
+from keepface.engine.references import References, gather_references
+from keepface.engine.restorer import Restorer
+from keepface.engine.settings import RestoreSettings
+from keepface.image.files import read_photo
+
+ROOT = Path(__file__).resolve().parents[1]
+EXAMPLE = ROOT / "examples" / "old.png"
+READ = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One way of doing all photos."""
+
+    way: str
+    photos: int
+    faces: int
+    seconds: float
+    cpu_seconds: float  # of this process: tells more than the clock on a machine with other work
+    digest: str  # of all outputs
+
+    @property
+    def rate(self) -> float:
+        """Return photos a minute."""
+        return 60 * self.photos / self.seconds
+
+
+def load(options: argparse.Namespace) -> tuple[Restorer, References]:
+    """Load the networks, and who leads."""
+    torch.set_num_threads(options.threads or torch.get_num_threads())
+    restorer = Restorer.from_pretrained(options.family, options.method, options.device)
+    return restorer, gather_references(restorer, options.reference)
+
+
+def one_by_one(items: list[Item], studio: Studio) -> int:
+    """Restore photo after photo, as a call for each would, but with the networks loaded; return how many faces."""
+    faces = 0
+    for item in items:
+        restoration, _ = restore_by(studio.options, studio.restorer, read_photo(item.source), studio.references)
+        restoration.save(item.output)
+        faces += sum(face.restored for face in restoration.faces)
+    return faces
+
+
+def as_album(items: list[Item], studio: Studio, run: Run = restore_here) -> int:
+    """Restore photos together, with a manifest; return how many faces."""
+    manifest = Manifest(items[0].output.parent)
+    faces = 0
+    for told in restore_album(items, manifest, studio, run=run):
+        if told.row["error"]:
+            raise SystemExit(told.row["error"])
+        faces += sum(face["restored"] for face in told.row["faces"])
+    manifest.close()
+    return faces
+
+
+def measure(way: str, sources: list[Path], studio: Studio, folder: Path, run: Run | None) -> Row:
+    """Do all photos in one way."""
+    out = folder / "".join(letter if letter.isalnum() else "-" for letter in way)
+    out.mkdir()
+    items = [Item(source, out / source.name) for source in sources]
+    started, spent = time.perf_counter(), time.process_time()
+    faces = one_by_one(items, studio) if run is None else as_album(items, studio, run)
+    seconds, spent = time.perf_counter() - started, time.process_time() - spent
+    digest = hashlib.sha256()
+    for path in sorted(out.iterdir()):
+        if path.name != FOLDER:
+            digest.update(path.name.encode() + path.read_bytes())
+    return Row(way, len(items), faces, seconds, spent, digest.hexdigest()[:12])
+
+
+def copies(photos: Path | None, count: int, folder: Path) -> list[Path]:
+    """Repeat the photos of a folder, or the example, under names of their own."""
+    given = sorted(path for path in photos.iterdir() if path.suffix.lower() in READ) if photos else [EXAMPLE]
+    folder.mkdir()
+    chosen = [given[number % len(given)] for number in range(count)]
+    return [Path(shutil.copy(path, folder / f"{number:04}{path.suffix}")) for number, path in enumerate(chosen)]
+
+
+def on_ray(options: argparse.Namespace, sources: list[Path], studio: Studio, folder: Path) -> list[Row]:
+    """Do all photos with one actor and with two, the start taken off."""
+    rows = []
+    for actors in (1, 2):
+        run = OnRay(functools.partial(load, options), actors)
+        start = measure(f"start {actors}", sources[:actors], studio, folder, run).seconds
+        row = measure(f"Ray, {actors} actor{'s' if actors > 1 else ''}", sources, studio, folder, run)
+        rows.append(replace(row, photos=row.photos - actors, seconds=row.seconds - start))
+    return rows
+
+
+def table(rows: list[Row]) -> str:
+    """Write the lines as a Markdown table."""
+    lines = ["| | photos | faces | seconds | CPU seconds | photos a minute | times the first | outputs |"]
+    lines += ["|---|---:|---:|---:|---:|---:|---:|---|"]
+    for row in rows:
+        times = row.rate / rows[0].rate
+        lines.append(
+            f"| {row.way} | {row.photos} | {row.faces} | {row.seconds:.1f} | {row.cpu_seconds:.1f} | {row.rate:.1f} | "
+            f"{times:.2f} | `{row.digest}` |"
+        )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Read the options, measure, print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--photos", type=Path, help="folder of photos; the default is the repository's example")
+    parser.add_argument("--reference", type=Path, action="append", default=[], help="photo of who leads; repeatable")
+    parser.add_argument("--count", type=int, default=32, help="photos in all")
+    parser.add_argument("--batch", type=int, nargs="+", default=[Batching().squares], help="faces at once")
+    parser.add_argument("--workers", type=int, default=Batching().workers)
+    parser.add_argument("--steps", type=int, default=RestoreSettings().steps)
+    parser.add_argument("--threads", type=int, help="of torch; the default is torch's own")
+    parser.add_argument("--method", default="faceme")
+    parser.add_argument("--family", default="compact")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--ray", action="store_true", help="measure one and two actors on this machine instead")
+    options = parser.parse_args()
+    restorer, references = load(options)
+    asked = Options(RestoreSettings(steps=options.steps, keep_worse=True))
+    batching = Batching(options.batch[0], options.workers)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        sources = copies(options.photos, options.count, folder / "in")
+        studio = Studio(restorer, references, asked, batching)
+        measure("warm up", sources[:2], studio, folder, None)
+        if options.ray:
+            rows = [measure("one process", sources, studio, folder, restore_here)]
+            rows += on_ray(options, sources, studio, folder)
+        else:
+            rows = [measure("one by one", sources, studio, folder, None)]
+            for squares in options.batch:
+                one = Studio(restorer, references, asked, Batching(squares, options.workers))
+                rows.append(measure(f"album, {squares} faces at once", sources, one, folder, restore_here))
+    print(f"{platform.machine()}, {options.device}, {torch.get_num_threads()} threads, torch {torch.__version__}")
+    print(f"{options.method}, {restorer.size} px squares, {options.steps} steps, {len(references.kept)} references\n")
+    print(table(rows))
+
+
+if __name__ == "__main__":
+    main()

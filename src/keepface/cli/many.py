@@ -1,0 +1,194 @@
+"""Folders of photos: what of an album is done, by whom, and what was done before."""
+
+import functools
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from keepface.cli.outputs import Outputs, WithOutputs
+from keepface.cli.paths import Jobs
+from keepface.cli.restore_call import Call, Model
+from keepface.cli.show import progress
+from keepface.errors import KeepfaceError, MissingExtraError, RecipeError
+
+if TYPE_CHECKING:
+    from keepface.cli.restore_jobs import Done
+    from keepface.engine.album import Run
+    from keepface.engine.batch import Item
+    from keepface.engine.manifest import Manifest
+    from keepface.engine.matching import People
+    from keepface.engine.references import References
+    from keepface.engine.whole import PictureRestorer
+
+KEPT = "keepface.many"  # where the context of a call holds what was asked for
+MOST_FACES = 8  # in a batch, where the call leaves it open
+MOST_THREADS = 4  # ours: that read, look and write, where the call leaves it open
+ACTORS = 2  # ours: likewise
+ENGINES = ("here", "ray")
+
+
+@dataclass(frozen=True)
+class Many:
+    """How an album is worked on; `None` is left to keepface."""
+
+    engine: str = "here"
+    shard: str = "1/1"
+    retry: bool = False
+    workers: int | None = None
+    batch: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.engine not in ENGINES:
+            raise RecipeError(f"engine {self.engine!r} is unknown; use one of {', '.join(ENGINES)}")
+
+
+def many(
+    shard: Annotated[str, typer.Option(metavar="I/N", help="Of a folder, do part I of N and no more.")] = "1/1",
+    retry: Annotated[bool, typer.Option("--retry", help="Try photos of a folder again that failed before.")] = False,
+    engine: Annotated[str, typer.Option(help="Who does a folder: here, or ray.")] = "here",
+    workers: Annotated[int | None, typer.Option(help="Threads beside the networks; with ray, actors.", min=1)] = None,
+    batch: Annotated[int | None, typer.Option(help="Faces of a folder in the networks at once.", min=1)] = None,
+) -> None:
+    """Stand for the options; the command takes them from here, and this is never called."""
+
+
+class WithMany(WithOutputs):
+    """A command that has the options of `many` too; `read_many` gives what they were set to."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the command's other options, then those of `many`, then --help."""
+        *own, about = super().get_params(ctx)
+        return [*own, *_parameters(), about]
+
+    def invoke(self, ctx: Any) -> Any:
+        """Call the command without the options of `many`; they wait in its context."""
+        own = {item.name for item in _parameters()}
+        ctx.meta[KEPT] = {name: ctx.params.pop(name) for name in list(ctx.params) if name in own}
+        return super().invoke(ctx)
+
+
+def read_many(ctx: typer.Context) -> Many:
+    """Return what a call asks for; a `RecipeError` for an engine that there is not."""
+    return Many(**ctx.meta.get(KEPT, {}))
+
+
+def album_or_photos(call: Call, model: Model, outputs: Outputs, wanted: Many, inputs: list[Path]) -> "Iterator[Done]":
+    """Do photos one by one, and folders as albums: with a manifest, and faces of several photos in one batch.
+
+    Files beside each picture (recipes, reports, signatures, evidence, candidates) are written photo by photo only.
+
+    Raises:
+        RecipeError: options of albums for something else.
+    """
+    from keepface.cli.restore_jobs import done
+    from keepface.engine.manifest import Shard
+
+    Shard.read(wanted.shard)  # a mistake is told before the work
+    if wanted.engine == "ray" and find_spec("ray") is None:
+        raise MissingExtraError("--engine ray needs Ray: pip install 'keepface[ray]'")
+    beside = outputs.sidecar or outputs.report or outputs.evidence or outputs.candidates_dir or outputs.c2pa_cert
+    if any(path.is_dir() for path in inputs) and not beside:
+        return _album(call, model, outputs, wanted)
+    if wanted != Many():
+        what = "they don't go with files beside the pictures" if beside else "give a folder of photos"
+        raise RecipeError(f"--shard, --retry, --engine, --workers and --batch are for albums; {what}")
+    return done(call, model, outputs)
+
+
+def _album(call: Call, model: Model, outputs: Outputs, wanted: Many) -> "Iterator[Done]":
+    from keepface.cli.restore_jobs import load, problem
+    from keepface.engine.batch import Item
+    from keepface.engine.manifest import Manifest
+    from keepface.engine.result import failed
+
+    for folder in call.jobs.empty:
+        yield failed(str(folder), f"{folder}: holds no photos", 0.0), None
+    items = []
+    for job in call.jobs.jobs:
+        if told := problem(job, replace(call, force=True)):  # outputs that exist are the manifest's business
+            yield failed(str(job.source), told, 0.0), None
+        else:
+            items.append(Item(job.source, job.output))
+    if not items:
+        return
+    try:
+        restorer, references = load(call, model)
+    except RecipeError:
+        raise
+    except KeepfaceError as error:
+        for item in items:
+            yield failed(str(item.source), str(error), 0.0), None
+        return
+    manifest = Manifest(items[0].output.parent)
+    try:
+        yield from _worked(_Album(call, model, outputs, wanted), items, manifest, restorer, references)
+    finally:
+        manifest.close()
+
+
+@dataclass(frozen=True)
+class _Album:
+    """All of one call."""
+
+    call: Call
+    model: Model
+    outputs: Outputs
+    wanted: Many
+
+    def run(self) -> "Run":
+        """Return what does the work."""
+        from keepface.cli.restore_jobs import load
+        from keepface.engine.album import restore_here
+        from keepface.engine.on_ray import OnRay
+
+        if self.wanted.engine == "here":
+            return restore_here
+        call = replace(self.call, jobs=Jobs((), (), True))  # as much as is needed to load
+        return OnRay(functools.partial(load, call, self.model), self.wanted.workers or ACTORS)
+
+
+def _worked(
+    album: _Album,
+    items: "list[Item]",
+    manifest: "Manifest",
+    restorer: "PictureRestorer",
+    references: "References | People",
+) -> "Iterator[Done]":
+    from keepface.cli.restore_outputs import Studio as Options
+    from keepface.engine.album import Studio, Wishes, restore_album
+    from keepface.engine.batch import Batching
+    from keepface.engine.manifest import Shard
+
+    wanted, call = album.wanted, album.call
+    shard = Shard.read(wanted.shard)
+    threads = min(MOST_THREADS, os.cpu_count() or 1)
+    if wanted.engine == "here" and wanted.workers:
+        threads = wanted.workers
+    squares = manifest.agreed("batch", wanted.batch or batch_for(len(items)))
+    batching = Batching(wanted.batch or squares, threads)
+    options = Options(call, album.outputs, restorer, references).options
+    studio = Studio(restorer, references, options, batching)
+    count = sum(shard.holds(item.output.name) for item in items)
+    told = restore_album(items, manifest, studio, Wishes(call.force, wanted.retry), shard, album.run())
+    with progress(str(manifest.path.parent.parent)) as advance:
+        advance(0, count)
+        for number, one in enumerate(told, 1):
+            advance(number, count)
+            yield one.row, one.restoration
+
+
+def batch_for(photos: int) -> int:
+    """Return how many faces share a batch in an album of so many photos: 1 to 8; half-empty batches cost time."""
+    return max(size for size in (1, 2, 4, MOST_FACES) if size == 1 or 2 * size <= photos)
+
+
+@functools.cache
+def _parameters() -> tuple[Any, ...]:
+    app = typer.Typer(add_completion=False)
+    app.command()(many)
+    return tuple(typer.main.get_command(app).params)

@@ -1,0 +1,84 @@
+"""Which faces of a photo are restored, and which of them otherwise than the rest."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from keepface.errors import RecipeError
+from keepface.faces.face import Face
+
+NOT_ASKED = "skipped: not asked for"
+SKIPPED = "skipped, as asked"
+
+
+@dataclass(frozen=True)
+class Knobs:
+    """How one face is restored; what is `None` is as for the others.
+
+    `who` is a person's name, or a face's number in its photo: 1 is the largest face.
+    """
+
+    who: str
+    fidelity: float | None = None
+    identity: float | None = None
+
+    def __post_init__(self) -> None:
+        for name, value in (("fidelity", self.fidelity), ("identity", self.identity)):
+            if value is not None and not 0 <= value <= 1:
+                raise RecipeError(f"{name} for {self.who} is {value}; it must be from 0 to 1")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which faces to restore: by person, number (1 is the largest), size and how sure the detector is; by default all.
+
+    A word of digits is a number, any other a person's name, of which capitals make no difference.
+    """
+
+    only: tuple[str, ...] = ()  # persons and numbers; none: everybody
+    skip: tuple[str, ...] = ()
+    min_face: float = 0.0  # width of the face's box in pixels of the photo
+    min_score: float = 0.0  # the detector's confidence, 0..1
+    knobs: tuple[Knobs, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.min_face < 0 or not 0 <= self.min_score <= 1:
+            raise RecipeError(f"min_face is {self.min_face}, min_score {self.min_score}; px, and a number from 0 to 1")
+        if "0" in self.named:
+            raise RecipeError("faces are counted from 1, the largest; there is no face 0")
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """Return all words for faces."""
+        return (*self.only, *self.skip, *(item.who for item in self.knobs))
+
+    def check(self, people: Collection[str]) -> None:
+        """Refuse a person who is none of the people.
+
+        Raises:
+            RecipeError: it names who there is.
+        """
+        known = {name.casefold() for name in people}
+        for word in self.named:
+            if not word.isdecimal() and word.casefold() not in known:
+                there = ", ".join(sorted(people)) or "nobody: give --people, or a face's number"
+                raise RecipeError(f"no person called {word!r} is looked for; those who are: {there}")
+
+    def refusal(self, number: int, face: Face, person: str | None) -> str | None:
+        """Say why a face is not restored; `None` where it is."""
+        if face.width < self.min_face:
+            return f"skipped: {face.width:.0f} px wide, and at least {self.min_face:g} px are asked for"
+        if face.score < self.min_score:
+            return f"skipped: sure by {face.score:.2f} that it is a face, and {self.min_score:g} is asked for"
+        if self.only and not _is_named(self.only, number, person):
+            return NOT_ASKED
+        return SKIPPED if _is_named(self.skip, number, person) else None
+
+    def knobs_for(self, number: int, person: str | None) -> Knobs | None:
+        """Return the knobs of a face; those of its number come before those of its person."""
+        own = [item for item in self.knobs if _is_named([item.who], number, person)]
+        return min(own, key=lambda item: not item.who.isdecimal(), default=None)
+
+
+def _is_named(words: Sequence[str], number: int, person: str | None) -> bool:
+    name = None if person is None else person.casefold()
+    return any(int(word) == number if word.isdecimal() else word.casefold() == name for word in words)
