@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from typer.testing import Result
 
 from keepface.image.files import Photo, read_photo, write_photo
@@ -47,6 +48,19 @@ def test_a_result_is_made_again_byte_for_byte(
     assert again.read_bytes() != square.read_bytes()
     assert keepface(*words).exit_code == 1  # it exists
     assert keepface(*words, "--force").exit_code == 0
+
+
+def test_a_result_made_with_little_memory_is_made_again_so_and_is_the_same_picture_but_for_rounding(
+    keepface: Keepface, square: Path, tiny_family_folder: Path, tmp_path: Path
+) -> None:
+    spared, usual, again = (tmp_path / f"{name}.png" for name in ("spared", "usual", "again"))
+    how = ("--family", tiny_family_folder, "--steps", 2, "--aligned")
+    assert keepface("restore", square, "-o", spared, *how, "--low-memory", "--sidecar").exit_code == 0
+    assert keepface("restore", square, "-o", usual, *how).exit_code == 0
+    torch.testing.assert_close(read_photo(spared).pixels, read_photo(usual).pixels, atol=1.5 / 255, rtol=0)
+    assert json.loads(recipe(spared).read_text())["machine"]["low_memory"] is True
+    result = keepface("redo", recipe(spared), "--input", square, "-o", again, "--family", tiny_family_folder)
+    assert result.exit_code == 0 and again.read_bytes() == spared.read_bytes(), result.output
 
 
 def test_what_is_not_the_recipes_is_refused_with_the_reason(

@@ -10,7 +10,7 @@ from keepface.diffusion.personal_part import PersonalBatch
 from keepface.diffusion.sampler import SamplerSettings
 from keepface.diffusion.time_aware_encoder import TimeAwareSettings
 from keepface.methods.method import References, TrainBatch
-from keepface.methods.pfstorer import PFStorer, PFStorerSettings, nobody_but_the_person
+from keepface.methods.pfstorer import PFStorer, PFStorerSettings
 from keepface.seeds import generator
 from keepface.train.fresh import fresh_family
 
@@ -19,7 +19,7 @@ from ..toy import FAMILY, SIZE, draw_face, low_squares
 ENCODER = TimeAwareSettings(in_channels=4, width=16, multipliers=(1, 2), layers=1, heads=2, norm_groups=8)
 PFSTORER_METHOD = PFStorerSettings(encoder=ENCODER, sft_hidden=8)
 SHORT = SamplerSettings(name="ddim", steps=2)
-PERSON = nobody_but_the_person(1)[0]
+PERSON = References.learned()
 
 
 def photos_of(person: int, count: int = 3, side: int = SIZE) -> Tensor:

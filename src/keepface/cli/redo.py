@@ -48,7 +48,7 @@ def redo(
         data = made_again(sidecar, restorer, photo, references, advance)
     machine = sidecar.machine
     try:
-        check_output(sidecar, data, Machine.here(machine.device, machine.precision))
+        check_output(sidecar, data, Machine.here(machine.device, machine.precision, machine.low_memory))
     except KeepfaceError as error:
         if not even_if_different:
             raise
@@ -70,8 +70,9 @@ def _load(sidecar: "Sidecar", family: str | None, adapter: Path | None) -> "Pict
         torch.set_num_threads(machine.threads)
     cleans = bool(sidecar.options.settings.clean)
     precision = {"bfloat16": "bf16", "float16": "fp16"}.get(machine.precision, machine.precision)
-    model = Model(maker.method, family or maker.family or "compact", machine.device, precision, False, cleans, adapter)
-    return model.load()
+    family = family or maker.family or "compact"
+    place, sparing = machine.device, machine.low_memory
+    return Model(maker.method, family, place, precision, False, cleans, adapter, sparing).load()
 
 
 def _references(

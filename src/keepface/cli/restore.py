@@ -49,6 +49,7 @@ def restore(
     force: Annotated[bool, typer.Option("--force", help="Replace outputs that exist.")] = False,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:N or mps.")] = None,
     precision: Annotated[str | None, typer.Option(help="float32, bf16 or fp16.")] = None,
+    low_memory: Annotated[bool, typer.Option("--low-memory", help="Networks larger than memory; slow.")] = False,
     max_pixels: Annotated[int, typer.Option(help="Refuse larger photos.", min=1)] = 64_000_000,
     max_faces: Annotated[int, typer.Option(help="Refuse photos with more faces.", min=1)] = 50,
     cache: Annotated[bool, typer.Option("--cache", help="Keep the references' features for next time.")] = False,
@@ -62,5 +63,4 @@ def restore(
         tell_done(row, restoration, as_json)
     if as_json:
         say_json({"results": rows})
-    if any(row["error"] for row in rows):
-        raise typer.Exit(FAILED)
+    raise typer.Exit(FAILED if any(row["error"] for row in rows) else 0)

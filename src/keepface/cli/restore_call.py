@@ -35,6 +35,7 @@ class Model:
     keeps_features: bool = False  # of the references, in the user's cache folder
     cleans: bool | None = None  # low faces first, so that a family without a cleaner is told before the work
     adapter: Path | None = None  # what the method learned of a person
+    low_memory: bool = False
 
     def load(self) -> "PictureRestorer":
         """Load the networks, without diffusers' own progress bars: a call has one bar, its photo's."""
@@ -49,7 +50,9 @@ class Model:
         if self.cleans:
             check_cleaner(locate(self.family))
         cache = features_folder() if self.keeps_features else None
-        return Restorer.from_pretrained(self.family, self.method, self.device, self.precision, cache, self.adapter)
+        return Restorer.from_pretrained(
+            self.family, self.method, self.device, self.precision, cache, self.adapter, self.low_memory
+        )
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,7 @@ class Call:
 
 def read_model(options: Options) -> Model:
     """Take what says which networks restore."""
-    names = ("method", "family", "device", "precision", "cache", "clean", "adapter")
+    names = ("method", "family", "device", "precision", "cache", "clean", "adapter", "low_memory")
     return Model(*(options[name] for name in names))
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from diffusers.models.attention_processor import Attention
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from keepface.diffusion.attention import attend, join_heads, project, split_heads
@@ -25,6 +25,10 @@ class Injection:
     tokens: Float[Tensor, "b m d"]
     bias: Float[Tensor, "b m"]
     scale: float = 1.0
+
+    def of(self, rows: Int[Tensor, "r"]) -> "Injection":
+        """Return what is injected into these items of the batch."""
+        return Injection(self.tokens[rows], self.bias[rows], self.scale)
 
 
 class IdentityKeys(nn.Module):

@@ -55,12 +55,14 @@ class Machine:
     processor: str
     python: str
     packages: dict[str, str]
+    low_memory: bool = False
 
     @classmethod
-    def here(cls, device: str = "cpu", precision: str = "float32") -> "Machine":
+    def here(cls, device: str = "cpu", precision: str = "float32", low_memory: bool = False) -> "Machine":
         """Describe this machine and process."""
         packages = {name: found for name in PACKAGES if (found := _version(name))}
-        return cls(device, precision, torch.get_num_threads(), platform.machine(), platform.python_version(), packages)
+        processor, python = platform.machine(), platform.python_version()
+        return cls(device, precision, torch.get_num_threads(), processor, python, packages, low_memory)
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,9 @@ def describe(restoration: Restoration, method: Named, options: Options, sources:
     """Write down how a result was made."""
     here = Machine.here()
     if isinstance(method, OfFamily):
-        here = Machine.here(str(method.family.device), str(method.family.dtype).removeprefix("torch."))
+        family = method.family
+        precision = str(family.dtype).removeprefix("torch.")
+        here = Machine.here(str(family.device), precision, family.spares is not None)
     return Sidecar(
         sources,
         made_by(method),

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from keepface.config import from_dict, to_dict
 from keepface.diffusion.family import Family
-from keepface.diffusion.guidance import guide
+from keepface.diffusion.guidance import guide, in_parts
 from keepface.diffusion.objective import denoising_loss, noised
 from keepface.diffusion.personal_part import (
     VARIANTS,
@@ -67,11 +67,6 @@ def star_prompt(prompt: Prompt, star: Float[Tensor, "d"]) -> Float[Tensor, "n d"
     return torch.cat([tokens[:place], star.to(tokens)[None], tokens[place + 1 :]])
 
 
-def nobody_but_the_person(count: int) -> list[References]:
-    """Return references that stand for the loaded person where there are no photos, one for each square."""
-    return [References.learned() for _ in range(count)]
-
-
 # ---- the method ----
 
 
@@ -89,7 +84,7 @@ class PFStorer:
         self.family, self.time_aware, self.sft, self.settings = family, time_aware, sft, settings
         self.person: PersonalPart | None = None
         self._tuning = settings.person
-        nn.ModuleList([time_aware, sft]).to(family.device, family.dtype)
+        family.bring(time_aware, sft)
 
     @classmethod
     def begin(cls, family: Family, settings: PFStorerSettings, seed: int, goes_on: bool = False) -> "PFStorer":
@@ -231,18 +226,22 @@ class PFStorer:
         strength = torch.tensor([0.0 if item is None else float(item.weights.max()) for item in references])
         person = self._loaded() if bool(strength.any()) and guidance != 0 else None
 
+        def part(i: slice, x: Tensor, t: Tensor, turn: int) -> Tensor:
+            features = self.time_aware(z_LQ[i], t)
+            if person is None or not person.is_open:
+                return self._predict(family.unet, x, t, features)
+            reference = person.ref_latents[turn % len(person.ref_latents)][None]
+            lead = self._lead(person, torch.zeros(len(x), dtype=torch.long), strength[i])
+            led, _ = self._predict_led(person, x, t, features, reference, lead)
+            if guidance == 1:
+                return led
+            return guide(self._predict(family.unet, x, t, features), led, guidance)
+
         @torch.no_grad()
         def predict(x_t: Tensor, t: Tensor) -> Tensor:
             x, each_t = scheduler.scale_model_input(x_t, t), t.expand(len(x_t))
-            features = self.time_aware(z_LQ, each_t)
-            if person is None or not person.is_open:
-                return self._predict(family.unet, x, each_t, features)
-            turn = int((scheduler.timesteps > t).sum()) % len(person.ref_latents)
-            lead = self._lead(person, torch.zeros(len(x), dtype=torch.long), strength)
-            led, _ = self._predict_led(person, x, each_t, features, person.ref_latents[turn : turn + 1], lead)
-            if guidance == 1:
-                return led
-            return guide(self._predict(family.unet, x, each_t, features), led, guidance)
+            turn = int((scheduler.timesteps > t).sum())
+            return in_parts(lambda i: part(i, x[i], each_t[i], turn), len(x), family.at_once)
 
         return predict
 

@@ -26,7 +26,7 @@ from keepface.diffusion.content_injection import ContentInjection, Residuals, pa
 from keepface.diffusion.decoupled_attention import Injection, cross_attention_layers, use_decoupled_attention
 from keepface.diffusion.faceid_plus import AdapterSettings, IdentityAdapter, load_published
 from keepface.diffusion.family import Family, load_network, save_network
-from keepface.diffusion.guidance import guide_halves
+from keepface.diffusion.guidance import guide_halves, in_parts
 from keepface.diffusion.objective import denoising_loss, noised
 from keepface.diffusion.sampler import Predict, SamplerSettings, Step
 from keepface.errors import RecipeError, WeightsError
@@ -98,8 +98,7 @@ class RIDFR:
     ) -> None:
         self.family, self.content, self.adapter, self.settings = family, content, adapter, settings
         self.has_content, self.has_identity = False, False  # of the two, what was trained (or loaded)
-        for network in (content, adapter):
-            nn.Module.to(network, family.device, family.dtype)
+        family.bring(content, adapter)
         self._layers = cross_attention_layers(family.unet)
 
     @classmethod
@@ -201,15 +200,25 @@ class RIDFR:
         """Bind squares, their references and guidance; see `Method.bind`, and `restore` for what it raises."""
         condition = self._condition(low)
         groups = guided_groups(references, guidance)
-        copies, identity = len(groups), self._inject([item for group in groups for item in group])
+        identity = self._inject([item for group in groups for item in group])
         detail_px = torch.full((len(low),), float(self.family.size), device=self.family.device)
+        squares = torch.arange(len(low), device=self.family.device)
 
         def predict(x_t: Tensor, t: Tensor) -> Tensor:
             x, each_t = scheduler.scale_model_input(x_t, t), t.expand(len(x_t))
-            residuals = repeat_items(self._residuals(x, each_t, condition, detail_px), copies)
-            sizes = (copies, *[1] * (x.ndim - 1))
-            found = self._predict(x.repeat(sizes), each_t.repeat(copies), identity, residuals, detail_px.repeat(copies))
-            return found if copies == 1 else guide_halves(found, guidance)
+
+            def part(i: slice) -> Tensor:
+                residuals = self._residuals(x[i], each_t[i], condition[i], detail_px[i])
+                turns = [squares[i] + turn * len(x) for turn in range(len(groups))]  # rows of the identities
+                passes = turns if self.family.at_once else [torch.cat(turns)]
+                found = []
+                for rows in passes:
+                    j, shown = rows % len(x), repeat_items(residuals, len(rows) // len(turns[0]))
+                    led_by = identity and identity.of(rows)
+                    found.append(self._predict(x[j], each_t[j], led_by, shown, detail_px[j]))
+                return torch.cat(found) if len(groups) == 1 else guide_halves(torch.cat(found), guidance)
+
+            return in_parts(part, len(x), self.family.at_once)
 
         return predict
 
