@@ -1,5 +1,6 @@
 """What FaceMe as a whole keeps: its conditions, guidance, start of training and what each phase trains."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -207,6 +208,13 @@ def test_a_phase_gives_gradients_to_what_the_paper_trains_and_to_nothing_else(be
     others = [parameter for part in everything for parameter in part.parameters() if id(parameter) not in held]
     assert others and all(parameter.grad is None and not parameter.requires_grad for parameter in others)
     assert begun.family.prompt.tokens.requires_grad == (phase in ("base", "joint"))
+
+
+def test_features_of_another_familys_networks_are_refused_by_their_widths(begun: FaceMe) -> None:
+    batch = toy_batch(begun)
+    begun.trainable("stage1")
+    with pytest.raises(RecipeError, match=r"\(512, 1280\)"):
+        begun.loss(replace(batch, recogniser=torch.zeros(4, 2, 512)), "stage1")
 
 
 def test_an_unknown_phase_is_named_with_the_known_ones(begun: FaceMe) -> None:

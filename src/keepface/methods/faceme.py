@@ -126,8 +126,10 @@ class IDEncoder(nn.Module):
 
     def forward(self, image: Float[Tensor, "*n i"], recogniser: Float[Tensor, "*n e"]) -> Float[Tensor, "*n d"]:
         """Return one token for each reference; references don't see each other."""
-        f = torch.cat([projection(image) for projection in self.projections], dim=-1)
-        return self.mix(f, recogniser)
+        given, own = (recogniser.shape[-1], image.shape[-1]), self.settings
+        if given != (own.recogniser_dim, own.image_dim):
+            raise RecipeError(f"faceme: features of widths {given}: made by other networks than --family's")
+        return self.mix(torch.cat([projection(image) for projection in self.projections], dim=-1), recogniser)
 
 
 def combine(tokens: Sequence[Float[Tensor, "d"]]) -> Float[Tensor, "r d"]:
@@ -156,9 +158,6 @@ def identity_prompt(
     key_weights = torch.ones(len(c_id), device=prompt.device)
     key_weights[face_index : face_index + int(used.sum())] = weights[used].to(prompt.device).float()
     return c_id, key_weights
-
-
-# ---- the method ----
 
 
 class FaceMe:
