@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from keepface.diffusion.family import Family
+from keepface.diffusion.prompt import Prompt
 from keepface.diffusion.sampler import SAMPLERS, SamplerSettings
 from keepface.errors import RecipeError, WeightsError
 from keepface.image.files import to_uint8
@@ -93,6 +94,13 @@ def test_the_control_picture_reaches_from_minus_one_to_one(tiny_method: FaceMe) 
     batch = toy_batch(tiny_method)
     tiny_method.loss(batch, "stage2")
     assert torch.equal(control.calls[1]["controlnet_cond"], batch.low * 2 - 1)
+
+
+def test_over_an_empty_caption_the_words_around_the_face_are_the_named_ones(tiny_method: FaceMe) -> None:
+    prompt = tiny_method.family.prompt
+    wanted = restore(tiny_method, [references("a"), None], guidance=2.0)
+    tiny_method.family.prompt = Prompt(torch.zeros_like(prompt.tokens), prompt.pooled, prompt.face_index, prompt.tokens)
+    assert torch.equal(restore(tiny_method, [references("a"), None], guidance=2.0), wanted)
 
 
 def test_the_low_picture_and_the_references_both_change_what_comes_out(tiny_method: FaceMe) -> None:

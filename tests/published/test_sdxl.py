@@ -306,7 +306,7 @@ def test_a_family_is_there_whole_or_not_at_all(release: Path, folder: Path, tmp_
 def test_a_recogniser_of_another_width_does_not_fit_the_mixer(release: Path, tmp_path: Path) -> None:
     shutil.copytree(release, tmp_path / "downloads")
     write_recogniser(tmp_path / "downloads" / "antelopev2" / "glintr100.onnx", RECOGNISER_DIM + 1)
-    with pytest.raises(WeightsError, match="vectors have 17 values; the identity mixer takes 16"):
+    with pytest.raises(WeightsError, match="vectors have 17 values; the method's identity part takes 16"):
         make(gather("sdxl", [tmp_path / "downloads"], "cache"), tmp_path / "sdxl")
 
 

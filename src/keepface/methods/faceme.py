@@ -276,14 +276,14 @@ class FaceMe:
 
     def _prompts(self, references: Sequence[References | None]) -> tuple[Tensor, Tensor]:
         """Build c_id or c_text for each item, padded to one length with tokens of weight 0."""
-        prompt = self.family.prompt
+        words = self.family.prompt.with_face
         built = []
         for item in references:
             if item is None:
-                built.append((prompt.tokens, torch.ones(len(prompt.tokens), device=prompt.tokens.device)))
+                built.append((words, torch.ones(len(words), device=words.device)))
                 continue
-            tokens = combine(list(self.id_encoder(item.image.to(prompt.tokens), item.recogniser.to(prompt.tokens))))
-            built.append(identity_prompt(prompt.tokens, prompt.face_index, tokens, item.weights))
+            tokens = combine(list(self.id_encoder(item.image.to(words), item.recogniser.to(words))))
+            built.append(identity_prompt(words, self.family.prompt.face_index, tokens, item.weights))
         c = nn.utils.rnn.pad_sequence([tokens for tokens, _ in built], batch_first=True)
         weights = nn.utils.rnn.pad_sequence([part for _, part in built], batch_first=True)
         return c, log_weights(weights)
@@ -326,7 +326,7 @@ class FaceMe:
             raise RecipeError(f"faceme: phase {phase!r} is unknown; use one of {', '.join(parts)}")
         if phase in ("base", "joint"):
             held = self.family.prompt
-            prompt.update({"tokens": nn.Parameter(held.tokens), "pooled": nn.Parameter(held.pooled)})
+            prompt.update({"tokens": nn.Parameter(held.with_face), "pooled": nn.Parameter(held.pooled)})
             self.family.prompt = Prompt(prompt["tokens"], prompt["pooled"], held.face_index)
         self.has_trained_control = phase != "base"
         for network in (self.family.unet, self.family.vae, self.controlnet, self.id_encoder):
@@ -339,7 +339,7 @@ class FaceMe:
         x_t, target = noised(family, batch.clean.to(family.device, family.dtype), batch.eps, batch.t)
         t = batch.t.to(x_t.device)
         tokens = self.id_encoder(batch.image.to(x_t), batch.recogniser.to(x_t))
-        c, bias = batch_prompts(prompt.tokens, prompt.face_index, tokens, batch.has_reference.to(t.device))
+        c, bias = batch_prompts(prompt.with_face, prompt.face_index, tokens, batch.has_reference.to(t.device))
         control, detail_px = self._control(batch.low.to(x_t)), batch.detail_px.to(x_t)
         led = {"base": 0, "joint": math.ceil(CONTROLLED * len(x_t))}.get(phase, len(x_t))  # so many see the low picture
         shown = [(slice(0, led), control[:led]), (slice(led, None), None)]

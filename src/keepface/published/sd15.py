@@ -7,7 +7,6 @@ RIDFR's content module is not published. It is trained over the base alone (`bas
 UNet has no LoRA yet; `content` then takes it into the family that has the identity. [RIDFR, Sec. 3.3]
 """
 
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,7 +20,6 @@ from keepface.diffusion.content_injection import ContentInjection
 from keepface.diffusion.faceid_plus import AdapterSettings
 from keepface.diffusion.family import IMAGE_ENCODER, RECOGNISER, Family, FamilyCard, load_network
 from keepface.errors import WeightsError
-from keepface.identity.arcface import FILES, ArcFace
 from keepface.identity.clip import MEAN, ClipVision, empty_tower, tower_layout, write_tower
 from keepface.methods.ridfr import CONTENT, RIDFR, RIDFRSettings
 from keepface.published.caption import constant_prompt
@@ -29,6 +27,7 @@ from keepface.published.files import conditions
 from keepface.published.gather import Sources
 from keepface.published.networks import empty_network, fill, renamed_attention
 from keepface.published.pipeline import latent_scale, published_scheduler, read_config
+from keepface.published.recogniser import copy_recogniser
 from keepface.weights.layout import take
 from keepface.weights.pickles import read_pickle
 from keepface.weights.store import read_safetensors
@@ -78,7 +77,7 @@ def convert(sources: Sources, out: Path, settings: Sd15Settings) -> None:
         WeightsError: a file is damaged, or is not what it should be.
     """
     file = sources.path("faceid")
-    _copy_recogniser(sources.path(PACK), out / RECOGNISER, settings.identity.recogniser_dim)
+    copy_recogniser(PACK, sources.path(PACK), out / RECOGNISER, settings.identity.recogniser_dim)
     blank = _write_image_network(sources, out / IMAGE_ENCODER)
     family = base_alone(sources, settings.resolution)
     family.card = replace(
@@ -184,10 +183,3 @@ def _write_image_network(sources: Sources, folder: Path) -> Tensor:
     side = int(config.get("image_size", 224))
     empty = torch.tensor(MEAN).view(1, 3, 1, 1).expand(1, 3, side, side)
     return ClipVision(TOWER, folder).tokens(empty)[0]
-
-
-def _copy_recogniser(source: Path, folder: Path, dim: int) -> None:
-    folder.mkdir()
-    shutil.copyfile(source, folder / FILES[PACK])
-    if (found := ArcFace(PACK, folder).dim) != dim:
-        raise WeightsError(f"{source}: its vectors have {found} values; the adapter takes {dim}")

@@ -6,7 +6,6 @@
 What the release does otherwise than one would think stands in the family's card, as its quirks.
 """
 
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +17,6 @@ from torch import Tensor
 
 from keepface.diffusion.family import IMAGE_ENCODER, RECOGNISER, Family, FamilyCard, Quirks
 from keepface.errors import WeightsError
-from keepface.identity.arcface import FILES, ArcFace
 from keepface.identity.clip import empty_tower, tower_layout, write_tower
 from keepface.methods.faceme import FaceMe, FaceMeSettings, IDEncoder, Mix
 from keepface.published.dual_caption import CAPTION, dual_prompt
@@ -26,6 +24,7 @@ from keepface.published.files import conditions
 from keepface.published.gather import Sources
 from keepface.published.networks import empty_network, fill, renamed_attention
 from keepface.published.pipeline import latent_scale, read_config
+from keepface.published.recogniser import copy_recogniser
 from keepface.weights.layout import Layout, check_layout, take
 from keepface.weights.pickles import read_pickle
 from keepface.weights.store import read_safetensors
@@ -79,7 +78,7 @@ def convert(sources: Sources, out: Path, settings: SdxlSettings) -> None:
     method.save(out)
     del tower[SECOND]
     write_tower(tower, config, out / IMAGE_ENCODER)
-    _copy_recogniser(sources.path(PACK), out / RECOGNISER, encoder.settings.recogniser_dim)
+    copy_recogniser(PACK, sources.path(PACK), out / RECOGNISER, encoder.settings.recogniser_dim)
 
 
 def image_tower(published: Mapping[str, Tensor], where: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -213,13 +212,6 @@ def _controlnet(sources: Sources) -> Any:
     config = sources.path("faceme", "controlnet/config.json")
     weights = sources.path("faceme", "controlnet/diffusion_pytorch_model.safetensors")
     return fill(empty_network(ControlNetModel, read_config(config.parent)), read_safetensors(weights), str(weights))
-
-
-def _copy_recogniser(source: Path, folder: Path, dim: int) -> None:
-    folder.mkdir()
-    shutil.copyfile(source, folder / FILES[PACK])
-    if (found := ArcFace(PACK, folder).dim) != dim:
-        raise WeightsError(f"{source}: its vectors have {found} values; the identity mixer takes {dim}")
 
 
 def _side(tensors: Mapping[str, Tensor], name: str, axis: int, published: int) -> int:
