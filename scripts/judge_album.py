@@ -1,0 +1,113 @@
+"""Restore an album whose people are known, each face by its own person, and judge matches, strangers and faces.
+
+python scripts/judge_album.py ALBUM -o OUT
+
+ALBUM holds photos/, people/NAME/*.jpg and truth.json (for every photo its faces: person or null, and centre in pixels).
+Prints a line a face and the sums; writes the restored pictures, and each photo's JSON row, into OUT.
+"""
+
+import argparse
+import json
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from keepface.cli.many import batch_for
+from keepface.engine.batch import Batching, Item, restore_each
+from keepface.engine.matching import People
+from keepface.engine.provenance import Options
+from keepface.engine.references import gather_references
+from keepface.engine.restorer import Restorer
+from keepface.engine.result import FaceResult, Restoration
+from keepface.engine.settings import RestoreSettings
+from keepface.image.files import read_photo
+
+NEAR = 0.35  # of a face's box: so far may its middle be from where the truth says
+
+
+def main() -> None:
+    """Read the arguments, restore, print and write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("album", type=Path)
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("--family", default="compact")
+    parser.add_argument("--method", default="faceme")
+    given = parser.parse_args()
+    given.output.mkdir(parents=True, exist_ok=True)
+    restorer = Restorer.from_pretrained(given.family, given.method)
+    folders = sorted(path for path in (given.album / "people").iterdir() if path.is_dir())
+    gathered = [(folder.name, gather_references(restorer, sorted(folder.iterdir()))) for folder in folders]
+    people = People(tuple(replace(references, person=name) for name, references in gathered))
+    truth = json.loads((given.album / "truth.json").read_text())
+    items = [Item(given.album / row["photo"], given.output / f"{Path(row['photo']).stem}.png") for row in truth]
+    batching = Batching(batch_for(len(items)))
+    done = {}
+    for outcome in restore_each(restorer, items, people, Options(RestoreSettings()), batching, keep):
+        if outcome.made is None:
+            raise SystemExit(f"{outcome.item.source}: {outcome.error}")
+        done[outcome.number] = outcome.made
+    counts: Counter[str] = Counter()
+    for number, row in enumerate(truth):
+        judge(restorer, given.album, row, done[number], counts)
+    known, right = counts["known"], counts["right"]
+    print(
+        f"\n{len(done)} photos; {known} known faces: {right} with their own person, {counts['wrong']} with a wrong one"
+    )
+    print(f"precision {right / max(right + counts['wrong'], 1):.3f}, recall {right / known:.3f}")
+    print(f"{counts['strangers']} strangers, {counts['touched']} of them changed")
+    print("; ".join(f"{word}: {count}" for word, count in counts.items() if word.startswith("verdict")))
+
+
+def keep(item: Item, restoration: Restoration) -> Restoration:
+    """Write a picture and its row."""
+    restoration.save(item.output, force=True)
+    item.output.with_suffix(".json").write_text(json.dumps(restoration.to_json(str(item.output)), indent=1))
+    return restoration
+
+
+def judge(restorer: Restorer, album: Path, row: dict, restoration: Restoration, counts: Counter[str]) -> None:
+    """Compare one photo's faces with the truth, and print them."""
+    before = read_photo(album / row["photo"]).pixels
+    for expected in row["faces"]:
+        face = nearest(restoration, expected["centre"])
+        who, name = expected["person"], face.person if face else None
+        counts["known" if who else "strangers"] += 1
+        counts["right"] += bool(who) and name == who
+        counts["wrong"] += name is not None and name != who
+        if face is None:
+            print(f"{row['photo']} {who or 'stranger':10} not found")
+            continue
+        if who is None:
+            counts["touched"] += face.restored or differs(before, restoration.image.pixels, face)
+        verdict = (face.reason or "drawn anew").split(":")[0].split(";")[0]
+        counts[f"verdict {verdict}"] += 1
+        was, now = face.similarity.input_to_references, face.similarity.output_to_references
+        likeness = "" if was is None or now is None else f"{was:.2f} -> {now:.2f}"
+        chance = "" if face.same_person_probability is None else f"p {face.same_person_probability:.2f}"
+        print(f"{row['photo']} {who or 'stranger':10} {name or '-':10} {likeness:13} {chance:7} {face.reason or ''}")
+
+
+def nearest(restoration: Restoration, centre: tuple[float, float]) -> FaceResult | None:
+    """Return the face whose middle is where the truth says."""
+    for face in restoration.faces:
+        if face.box is None:
+            continue
+        left, top, right, bottom = face.box
+        reach = NEAR * (right - left)
+        if abs((left + right) / 2 - centre[0]) <= reach and abs((top + bottom) / 2 - centre[1]) <= reach:
+            return face
+    return None
+
+
+def differs(before: torch.Tensor, after: torch.Tensor, face: FaceResult) -> bool:
+    """Tell whether any pixel in a face's box changed."""
+    assert face.box is not None
+    left, top, right, bottom = (int(edge) for edge in face.box)
+    area = (slice(None), slice(max(top, 0), bottom), slice(max(left, 0), right))
+    return not torch.equal(before[area], after[area])
+
+
+if __name__ == "__main__":
+    main()
