@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from keepface.engine.choice import Choice, Knobs
+from keepface.engine.matching import People
 from keepface.engine.photo import looks_aligned, restore_photo
-from keepface.engine.references import gather_references
+from keepface.engine.references import LeftOut, References, gather_references
 from keepface.engine.settings import RestoreSettings
 from keepface.errors import PhotoError, ReferencePhotoError, TooLargeError
 from keepface.faces.align import align_ffhq, template_face
@@ -213,3 +214,17 @@ def test_a_face_that_would_become_a_stranger_is_cleaned_instead_where_there_is_a
     assert 0.01 < (cleaned.image.pixels - photo.pixels).max() < 0.06  # 0.02, and what drawing it twice over changes
     drawing.cleaned = lambda low: 1 - low  # a cleaner that makes a stranger too
     assert not restore_photo(drawing, photo, person(ANNA), TRUSTING).changed
+
+
+def test_the_references_that_were_left_out_are_those_of_who_leads_in_this_photo(restorer: PlainRestorer) -> None:
+    left_out = {name: LeftOut(f"{name}.jpg", "no face") for name in (ANNA, BEN, "lfw-3794")}
+    people = People(
+        tuple(
+            References(gather_references(restorer, person(name, 3)).kept, (item,), name)
+            for name, item in left_out.items()
+        )
+    )
+    restored = restore_photo(restorer, read_photo(album("clean/03.png")), people, RestoreSettings())
+    there = {face.person for face in restored.faces} - {None}
+    assert BEN in there and ANNA not in there
+    assert set(restored.left_out) == {left_out[name] for name in there}

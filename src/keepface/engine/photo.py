@@ -150,7 +150,8 @@ def look_at(
     plans = choose(restorer, photo, faces, references, settings)
     squares, matrices = _squares(photo, plans, restorer.size, is_aligned)
     stacked = torch.stack(squares) if squares else torch.zeros(0, 3, restorer.size, restorer.size)
-    left_out = references.left_out if isinstance(references, References) else ()
+    leading = [references] if isinstance(references, References) else [plan.led_by for plan in plans if plan.led_by]
+    left_out = tuple(item for one in leading for item in one.left_out)  # nobody leads two faces of a photo
     return Look(photo, tuple(plans), stacked, tuple(matrices), is_aligned, seed, left_out)
 
 
