@@ -162,8 +162,9 @@ def draw_grain(
     kernel[:, [0, -1]] /= 2
     kernel /= np.sqrt((kernel**2).sum())
     rim = len(grain.spectrum) // 2
-    white = torch.randn(3, height + 2 * rim, width + 2 * rim, generator=generator, dtype=torch.float64)
-    field = torch.nn.functional.conv2d(white[:, None], torch.from_numpy(kernel)[None, None])[:, 0]
+    white = torch.randn(3, height + 2 * rim, width + 2 * rim, generator=generator, dtype=torch.float64).numpy()
+    inside = (slice(rim, rim + height), slice(rim, rim + width))
+    field = torch.from_numpy(np.stack([cv2.filter2D(channel, -1, kernel)[inside] for channel in white]))
     if grey:
         return (field[:1] * grain.sigma).expand(3, -1, -1).to(torch.float32)
     values, vectors = np.linalg.eigh(grain.covariance)
