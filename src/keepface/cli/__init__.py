@@ -15,6 +15,7 @@ from keepface.cli.person import person
 from keepface.cli.person_train import train as train_person
 from keepface.cli.redo import redo
 from keepface.cli.restore import restore
+from keepface.cli.serve import serve
 from keepface.cli.show import report, say
 from keepface.cli.study import study
 from keepface.cli.train import train
@@ -66,6 +67,7 @@ app.command()(redo)
 app.command()(degrade)
 app.command()(train)
 app.command()(bench)
+app.command()(serve)
 person.command("train")(train_person)
 app.add_typer(person, name="person")
 app.add_typer(study, name="study")

@@ -1,0 +1,191 @@
+"""How a photo is to be restored, as a form: who is in it, two knobs, and the rest under More."""
+
+import contextlib
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from keepface.diffusion.family import locate, read_card
+from keepface.engine.settings import RestoreSettings
+from keepface.errors import KeepfaceError, RecipeError
+from keepface.methods import DEFAULTS
+from keepface.methods.method import Defaults
+from keepface.web import page_words as words
+from keepface.web.page_work import QUIET, in_memory
+from keepface.web.restored import Wish
+from keepface.web.workshop import Workshop
+
+EVERYBODY, ONE, GIVEN = "everybody", "one", "given"
+WHO = [
+    ("Everybody in my library", EVERYBODY),
+    ("One person of my library", ONE),
+    ("Somebody else: I give photos of them", GIVEN),
+]
+MOST_VERSIONS = 4
+FREE = RestoreSettings()
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What the family can do; `fidelity` is its own, of its first method."""
+
+    methods: tuple[str, ...] = ("faceme",)
+    fidelity: float = 0.0
+
+
+def offer_of(workshop: Workshop) -> Offer:
+    """Read it from the family's card, without loading a network."""
+    with contextlib.suppress(KeepfaceError, OSError):
+        methods = workshop.methods() or Offer().methods
+        own = DEFAULTS.get(methods[0], Defaults()).fidelity
+        return Offer(methods, read_card(locate(workshop.settings.family)).fidelity if own is None else own)
+    return Offer()
+
+
+class WishForm:
+    """The form's parts: who is in it first, the rest by `knobs`; an album has fewer. `name` tells two forms apart."""
+
+    def __init__(self, workshop: Workshop, name: str, is_album: bool = False) -> None:
+        self.workshop, self.name, self.is_album = workshop, name, is_album
+        self.offer = offer_of(workshop)
+        self.who = gr.Radio(
+            WHO, value=EVERYBODY, label="Who is in it?", elem_id=f"kf-who-{name}", elem_classes="kf-who"
+        )
+        self.known = gr.HTML(elem_classes="kf-plain")
+        self.person = gr.Dropdown([], label="Person", visible=False, elem_id=f"kf-person-{name}")
+        self.references = gr.File(
+            label="Photos of this person",
+            file_count="multiple",
+            file_types=["image"],
+            height=130,
+            visible=False,
+            elem_id=f"kf-references-{name}",
+        )
+        self.who.change(
+            lambda who: (
+                gr.Dropdown(visible=who == ONE),
+                gr.File(visible=who == GIVEN),
+                gr.HTML(visible=who == EVERYBODY),
+            ),
+            self.who,
+            [self.person, self.references, self.known],
+            **QUIET,
+        )
+
+    def knobs(self) -> None:
+        """Lay out the rest of the form, where it is called."""
+        self.detail = gr.Slider(
+            0,
+            1,
+            value=1 - self.offer.fidelity,
+            step=0.05,
+            label="Closer to the photo ↔ more detail",
+            info="To the left, less is changed. To the right, faces become clearer, and more of them is drawn anew.",
+            buttons=[],
+        )
+        self.likeness = gr.Slider(
+            0,
+            1,
+            value=FREE.identity,
+            step=0.05,
+            label="Likeness",
+            info="How strongly the person's other photos lead. 0: as if there were none.",
+            buttons=[],
+        )
+        self._more()
+
+    def _more(self) -> None:
+        name, is_single = self.name, not self.is_album
+        self.versions = gr.Slider(
+            1,
+            MOST_VERSIONS,
+            value=1,
+            step=1,
+            label="Versions of each face to choose from",
+            info="Each takes its time. The one that fits best is shown first.",
+            buttons=[],
+            visible=is_single,
+            elem_id=f"kf-versions-{name}",
+        )
+        self.evidence = gr.Checkbox(
+            label="Find out what is real and what is invented (takes some times as long)",
+            visible=is_single,
+            elem_id=f"kf-evidence-{name}",
+        )
+        with gr.Accordion("More", open=False):
+            self.method = gr.Dropdown(
+                [(METHOD_NAMES.get(item, item), item) for item in self.offer.methods],
+                value=self.offer.methods[0],
+                label="Method",
+                visible=len(self.offer.methods) > 1,
+            )
+            self.steps = gr.Slider(
+                1, 50, value=FREE.steps, step=1, label="Steps", info="Fewer are faster and rougher.", buttons=[]
+            )
+            self.seed = gr.Number(
+                value=0, precision=0, minimum=0, label="Seed", info="Another number gives another drawing.",
+                elem_id=f"kf-seed-{name}",
+            )  # fmt: skip
+            self.keep_worse = gr.Checkbox(label="Keep a new face even if it became less like the person")
+            self.strip_gps = gr.Checkbox(label="Leave out where the photo was taken (GPS)")
+
+    def parts(self) -> set[Any]:
+        """Return all fields."""
+        return {
+            *(self.who, self.person, self.references, self.detail, self.likeness, self.versions, self.evidence),
+            *(self.method, self.steps, self.seed, self.keep_worse, self.strip_gps),
+        }
+
+    def read(self, given: dict[Any, Any]) -> Wish:
+        """Read the form.
+
+        Raises:
+            KeepfaceError: nobody is chosen, no photo is given, or something can't be had.
+        """
+        who = given[self.who]
+        if who == ONE and not given[self.person]:
+            raise RecipeError("choose the person first")
+        references = in_memory(given[self.references], self.workshop.settings) if who == GIVEN else ()
+        if who == GIVEN and not references:
+            raise RecipeError("drop photos of the person first, or choose somebody of your library")
+        fidelity = round(1.0 - given[self.detail], 2)
+        wish = Wish(
+            method=given[self.method],
+            everybody=who == EVERYBODY,
+            person=given[self.person] if who == ONE else None,
+            references=references,
+            settings=RestoreSettings(
+                steps=int(given[self.steps]),
+                fidelity=None if fidelity == round(self.offer.fidelity, 2) else fidelity,
+                identity=float(given[self.likeness]),
+                keep_worse=bool(given[self.keep_worse]),
+            ),
+            seed=int(given[self.seed] or 0),
+            candidates=int(given[self.versions]),
+            wants_evidence=bool(given[self.evidence]),
+            strip_gps=bool(given[self.strip_gps]),
+        )
+        self.workshop.check_wish(wish)
+        return wish
+
+    def refresh(self, person: str | None) -> tuple[Any, str]:
+        """Return the list of people, and who they are in words, as they are now."""
+        names = [item.name for item in self.workshop.people()]
+        chosen = person if person in names else names[0] if names else None
+        if not names:
+            text = words.remark("Your library is empty. Add the people on the page People first.", "warn")
+        else:
+            listed = words.listed(names)
+            text = f"<p class='kf-soft'>Each face by its own photos: {listed}. Strangers stay as they are.</p>"
+        return gr.Dropdown(names, value=chosen), text
+
+
+METHOD_NAMES = {"faceme": "FaceMe", "ridfr": "RIDFR", "pfstorer": "PFStorer (for people who were learned)"}
+
+
+def may_show(wish: Wish, workshop: Workshop) -> tuple[str, ...]:
+    """Name the people of the library who may be in what a wish makes."""
+    if wish.person is not None:
+        return (wish.person,)
+    return tuple(person.name for person in workshop.people()) if wish.everybody else ()
