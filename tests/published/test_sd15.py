@@ -263,7 +263,7 @@ def test_what_does_not_fit_is_named_and_nothing_is_written(release: Path, tmp_pa
     sources = gather("sd15", [release], "cache")
     with pytest.raises(WeightsError, match="there is no content module; give the folder `family` of a run"):
         make(sources, tmp_path / "sd15", [*SMALL, f'content="{tmp_path.as_posix()}"'])
-    with pytest.raises(WeightsError, match="vectors have 16 values; the adapter takes 512"):
+    with pytest.raises(WeightsError, match="vectors have 16 values; the method's identity part takes 512"):
         make(sources, tmp_path / "sd15", SMALL[:1])
     with pytest.raises(WeightsError, match="blank"):
         make(sources, tmp_path / "sd15", [*SMALL, "identity.image_tokens=18"])
