@@ -92,7 +92,8 @@ class OnRay:
                 batch_size=None,  # a block as it is
                 batch_format="numpy",
                 zero_copy_batch=True,
-                compute=ray.data.ActorPoolStrategy(size=min(self.actors, len(rows))),
+                # one block at a time each: the first actor to be ready would take all that are waiting
+                compute=ray.data.ActorPoolStrategy(size=min(self.actors, len(rows)), max_tasks_in_flight_per_actor=1),
                 num_cpus=0 if on_gpu else 1,
                 num_gpus=1 if on_gpu else 0,
             )
