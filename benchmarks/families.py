@@ -150,6 +150,15 @@ def seconds_of(call: Callable[[], object], device: torch.device, repeats: int) -
     return min(found[1:])
 
 
+def measured(call: Callable[[], object], device: torch.device, repeats: int) -> tuple[float, str]:
+    """Return the seconds of a call, and the device's peak memory meanwhile."""
+    if device.type != "cuda":
+        return seconds_of(call, device, repeats), "not a GPU"
+    torch.cuda.reset_peak_memory_stats(device)
+    seconds = seconds_of(call, device, repeats)
+    return seconds, f"{torch.cuda.max_memory_allocated(device) / 1e9:.2f} GB"
+
+
 def rates(device: torch.device, dtype: torch.dtype) -> tuple[float, float]:
     """Measure what the device can do: operations a second of a large matrix product, and bytes a second of a copy."""
     side, size = (8192, 2**30) if device.type == "cuda" else (1024, 2**26)
@@ -173,10 +182,7 @@ def row(name: str, setting: Setting, is_tiny: bool, device: torch.device, repeat
 
     with FlopCounterMode(display=False) as counter:
         restore()
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-    seconds = seconds_of(restore, device, repeats)
-    peak = f"{torch.cuda.max_memory_allocated(device) / 1e9:.2f} GB" if device.type == "cuda" else "not a GPU"
+    seconds, peak = measured(restore, device, repeats)
     per_second, bandwidth = rates(device, setting.dtype)
     networks = (vars(method).get(part) for part in ("controlnet", "content", "adapter", "time_aware", "sft"))
     weights = sum(
@@ -210,12 +216,10 @@ def person_row(is_tiny: bool, device: torch.device) -> str:
         optimizer.step()
         method.after_step()
 
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-    seconds = seconds_of(lambda: [step() for _ in range(1 if is_tiny else TIMED_STEPS)], device, 1)
-    whole = seconds * PERSON_STEPS / (1 if is_tiny else TIMED_STEPS)
-    peak = f"{torch.cuda.max_memory_allocated(device) / 1e9:.2f} GB" if device.type == "cuda" else "not a GPU"
-    return f"| `sd21` (pfstorer) | a person in {PERSON_STEPS} steps, from {TIMED_STEPS} | {whole:.0f} | {peak} | - |"
+    timed = 1 if is_tiny else TIMED_STEPS
+    seconds, peak = measured(lambda: [step() for _ in range(timed)], device, 1)
+    whole = seconds * PERSON_STEPS / timed
+    return f"| `sd21` (pfstorer) | a person in {PERSON_STEPS} steps, from {timed} | {whole:.0f} | {peak} | - |"
 
 
 def main() -> None:

@@ -14,8 +14,7 @@ from pathlib import Path
 
 import torch
 
-from keepface.cli.many import batch_for
-from keepface.engine.batch import Batching, Item, restore_each
+from keepface.engine.batch import Item, batching_for, restore_each
 from keepface.engine.matching import People
 from keepface.engine.provenance import Options
 from keepface.engine.references import gather_references
@@ -42,7 +41,7 @@ def main() -> None:
     people = People(tuple(replace(references, person=name) for name, references in gathered))
     truth = json.loads((given.album / "truth.json").read_text())
     items = [Item(given.album / row["photo"], given.output / f"{Path(row['photo']).stem}.png") for row in truth]
-    batching = Batching(batch_for(len(items)))
+    batching = batching_for(len(items))
     done = {}
     for outcome in restore_each(restorer, items, people, Options(RestoreSettings()), batching, keep):
         if outcome.made is None:

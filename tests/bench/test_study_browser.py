@@ -1,8 +1,6 @@
 """The page of a study in a real browser: votes by mouse, touch and keys, read back from the file they are kept in."""
 
-import os
 import re
-import shutil
 import sqlite3
 import subprocess
 import sys
@@ -17,30 +15,21 @@ import keepface
 from keepface.bench.study.plan import read_study
 from keepface.bench.study.votes import BallotBox, Vote
 
+from .. import browser
+from ..browser import PHONE
 from .drawn_study import drawn_study
 
 pytest.importorskip("fastapi", reason="needs keepface[study]")
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "microsoft-edge")
-FLAGS = ["--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-sync",
-         "--disable-component-update", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"]  # fmt: skip
 DESK: dict[str, Any] = {"viewport": {"width": 1280, "height": 800}}
-PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 READY = "#task:not([hidden]) #choices:not(.loading)"
 
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    path = next((found for name in NAMES if (found := shutil.which(name))), None)
-    with playwright.sync_playwright() as driver:
-        path = path or (own if Path(own := driver.chromium.executable_path).exists() else None)
-        if path is None:
-            pytest.skip("no Chromium is installed")
-        flags = [*FLAGS, "--no-sandbox"] if os.geteuid() == 0 else FLAGS
-        browser = driver.chromium.launch(executable_path=path, args=flags)
-        yield browser
-        browser.close()
+    with browser.chromium(playwright) as started:
+        yield started
 
 
 @pytest.fixture(scope="module")

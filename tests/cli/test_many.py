@@ -15,7 +15,7 @@ import pytest
 import torch
 from typer.testing import Result
 
-from keepface.cli.many import batch_for
+from keepface.engine.batch import batch_for
 from keepface.engine.manifest import FOLDER, Manifest
 from keepface.image.files import Photo, write_photo
 

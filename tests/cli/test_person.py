@@ -2,7 +2,6 @@
 
 import json
 import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,19 +22,7 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 ONE, TWO = EXAMPLES / "reference-1.jpg", EXAMPLES / "reference-2.jpg"
 NAME = "Ännä Müller"
 PIECE = 48  # bytes of a photo that are no accident
-
-
-@pytest.fixture(autouse=True)
-def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, networks: PlainRestorer) -> Path:
-    """Put library, cache and temporary files below one folder, and load the networks once for all tests."""
-    for variable, name in (("KEEPFACE_LIBRARY", "library"), ("XDG_CACHE_HOME", "cache"), ("TMPDIR", "temp")):
-        monkeypatch.setenv(variable, str(tmp_path / "all" / name))
-    (tmp_path / "all" / "temp").mkdir(parents=True)
-    monkeypatch.setattr(tempfile, "tempdir", None)
-    monkeypatch.delenv("KEEPFACE_PASSPHRASE", raising=False)
-    loaded = Networks(networks.embedder, networks.judge)
-    monkeypatch.setattr(Networks, "load", lambda: loaded)
-    return tmp_path / "all"
+pytestmark = pytest.mark.usefixtures("folders")
 
 
 def test_a_person_is_added_listed_and_shown(keepface: Keepface) -> None:

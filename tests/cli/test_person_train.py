@@ -1,7 +1,6 @@
 """keepface person train, and what restore does with what was learned; real photos and recognisers, a tiny family."""
 
 import json
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,40 +9,24 @@ import torch
 from typer.testing import Result
 
 from keepface.image.files import Photo, read_photo, write_photo
-from keepface.people.features import Networks
 from keepface.people.store import open_library
 from keepface.train import personalise
 
-from ..engine.plain_restorer import PlainRestorer
-from ..methods.pfstorer_toy import opened
+from ..methods.pfstorer_toy import opened, save_opened
 from ..toy import low_squares
 
 Keepface = Callable[..., Result]
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 ONE, TWO = EXAMPLES / "reference-1.jpg", EXAMPLES / "reference-2.jpg"
+pytestmark = pytest.mark.usefixtures("folders")
 
 
 @pytest.fixture(scope="module")
 def family(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A family with PFStorer's base."""
     folder: Path = tmp_path_factory.mktemp("families") / "led"
-    method = opened()
-    method.family.save_pretrained(folder, torch.float32)
-    method.save(folder, torch.float32)
+    save_opened(folder)
     return folder
-
-
-@pytest.fixture(autouse=True)
-def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, networks: PlainRestorer) -> Path:
-    """Put library and cache below one folder, load the recognisers once for all tests, and take few previews."""
-    for variable, name in (("KEEPFACE_LIBRARY", "library"), ("XDG_CACHE_HOME", "cache"), ("TMPDIR", "temp")):
-        monkeypatch.setenv(variable, str(tmp_path / "all" / name))
-    (tmp_path / "all" / "temp").mkdir(parents=True)
-    monkeypatch.setattr(tempfile, "tempdir", None)
-    monkeypatch.delenv("KEEPFACE_PASSPHRASE", raising=False)
-    loaded = Networks(networks.embedder, networks.judge)
-    monkeypatch.setattr(Networks, "load", lambda: loaded)
-    return tmp_path / "all"
 
 
 def test_a_person_is_trained_shown_used_and_forgotten(

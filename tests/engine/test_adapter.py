@@ -17,7 +17,7 @@ from keepface.errors import RecipeError, WeightsError
 from keepface.image.files import Photo
 from keepface.methods.pfstorer import PFStorer
 
-from ..methods.pfstorer_toy import open_gamma, opened, photos_of
+from ..methods.pfstorer_toy import open_gamma, photos_of, save_opened
 from ..toy import SIZE, low_squares
 from .test_restorer import people
 
@@ -32,9 +32,7 @@ def restorer_of(method: PFStorer, other: Restorer) -> Restorer:
 def family_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A family with PFStorer's base, and beside it the file of one person."""
     folder: Path = tmp_path_factory.mktemp("families")
-    method = opened()
-    method.family.save_pretrained(folder / "led", torch.float32)
-    method.save(folder / "led", torch.float32)
+    method = save_opened(folder / "led")
     method.begin_person(photos_of(0), "personal", seed=0)
     open_gamma(method)
     method.save_adapter(folder / "anna.safetensors", {}, torch.float32)

@@ -1,6 +1,7 @@
 """PFStorer over the toy family: sizes small enough to tune in a test, opened as training would open them."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -37,6 +38,14 @@ def opened(family: Family | None = None) -> PFStorer:
                 conv.weight.copy_(0.1 * torch.randn(conv.weight.shape, generator=rng))
     for network in (method.family.unet, method.family.vae, method.time_aware, method.sft):
         network.requires_grad_(False)  # as loaded networks are
+    return method
+
+
+def save_opened(folder: Path) -> PFStorer:
+    """Write a family with PFStorer's base, in full precision, and return the method."""
+    method = opened()
+    method.family.save_pretrained(folder, torch.float32)
+    method.save(folder, torch.float32)
     return method
 
 

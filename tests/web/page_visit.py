@@ -1,7 +1,5 @@
 """The page as somebody uses it: a server of the real application on a free port, and a visit by a real Chromium."""
 
-import os
-import shutil
 import socket
 import threading
 import time
@@ -10,7 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
 import torch
 import uvicorn
 from torch import Tensor
@@ -28,11 +25,7 @@ from keepface.web.workshop import Workshop
 
 from ..engine.plain_restorer import PlainRestorer
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "microsoft-edge")
-FLAGS = ["--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-sync",
-         "--disable-component-update", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"]  # fmt: skip
 DESK: dict[str, Any] = {"viewport": {"width": 1280, "height": 900}}
-PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 HARMLESS = ("Method not implemented.",)  # what Gradio's own client says when a stream of events ends
 
 
@@ -40,6 +33,7 @@ class SteppingRestorer(PlainRestorer):
     """Takes steps that can be watched and stopped, and draws each seed a little differently."""
 
     seconds_a_step = 0.0
+    strength = 1.0  # of a seed's own patches
 
     def restore_squares(
         self,
@@ -54,14 +48,18 @@ class SteppingRestorer(PlainRestorer):
             if progress:
                 progress(step, settings.steps)
             time.sleep(self.seconds_a_step)
-        drawn = super().restore_squares(low, references, settings, seeds, weights)
-        return drawn + torch.stack([pattern(seed, low.shape[-1]) for seed in seeds])
+        plain = super().restore_squares(low, references, settings, seeds, weights)
+        return self.drawn(low, plain, references) + self.strength * patterns(seeds, low.shape[-1])
+
+    def drawn(self, low: Tensor, plain: Tensor, references: Sequence[Sequence[IdentityFeatures]]) -> Tensor:
+        """Return what is drawn of squares, whatever the seeds; `plain` is what `PlainRestorer` makes of them."""
+        return plain
 
 
-def pattern(seed: int, side: int) -> Tensor:
-    """Return soft patches that are a seed's own, up to a tenth of the way from black to white."""
-    patches = torch.rand(1, 1, 8, 8, generator=torch.Generator().manual_seed(seed % 2**31)) * 0.2 - 0.1
-    return torch.nn.functional.interpolate(patches, (side, side), mode="bicubic")[0]
+def patterns(seeds: Sequence[int], side: int) -> Tensor:
+    """Return soft patches that are each seed's own, up to a tenth of the way from black to white."""
+    drawn = [torch.rand(1, 8, 8, generator=torch.Generator().manual_seed(seed % 2**31)) for seed in seeds]
+    return torch.nn.functional.interpolate(torch.stack(drawn) * 0.2 - 0.1, (side, side), mode="bicubic")
 
 
 class House:
@@ -99,20 +97,6 @@ class House:
             self.jobs.remove(job.key)
         for person in self.workshop.people():
             self.workshop.forget(person.name)
-
-
-@contextmanager
-def chromium(driver: Any) -> Iterator[Any]:
-    """Start an installed Chromium with a new profile, or skip with the reason."""
-    with driver.sync_playwright() as play:
-        path = next((found for name in NAMES if (found := shutil.which(name))), None)
-        path = path or (own if Path(own := play.chromium.executable_path).exists() else None)
-        if path is None:
-            pytest.skip("no Chromium is installed")
-        flags = [*FLAGS, "--no-sandbox"] if os.geteuid() == 0 else FLAGS
-        browser = play.chromium.launch(executable_path=path, args=flags)
-        yield browser
-        browser.close()
 
 
 class Visit:

@@ -14,13 +14,12 @@ from PIL import Image
 from playwright import sync_api
 from torch import Tensor
 
-from keepface.engine.photo import Progress
-from keepface.engine.settings import RestoreSettings
 from keepface.identity.embed import IdentityEmbedder, IdentityFeatures
 from keepface.identity.recogniser import JUDGE, RECOGNISERS
 
+from ..browser import PHONE, chromium
 from .drawn_people import MINA, OTTO, ROSA, group_photo, photos_of
-from .page_visit import DESK, PHONE, House, SteppingRestorer, Visit, chromium, pattern
+from .page_visit import DESK, House, SteppingRestorer, Visit
 
 PEOPLE = (
     ("Rosa", ROSA, "aunt", "1948", "asked her, 3 May"),
@@ -33,24 +32,13 @@ class SharpeningRestorer(SteppingRestorer):
     """Sharpens, and differs a little from seed to seed."""
 
     size = 256
+    strength = 0.25
 
-    def restore_squares(
-        self,
-        low: Tensor,
-        references: Sequence[Sequence[IdentityFeatures]],
-        settings: RestoreSettings,
-        seeds: Sequence[int],
-        weights: Sequence[Sequence[float]] | None = None,
-        progress: Progress | None = None,
-    ) -> Tensor:
-        for step in range(settings.steps):
-            if progress:
-                progress(step + 1, settings.steps)
+    def drawn(self, low: Tensor, plain: Tensor, references: Sequence[Sequence[IdentityFeatures]]) -> Tensor:
         blurred = torch.nn.functional.avg_pool2d(low, 9, 1, 4, count_include_pad=False)
         calm = torch.nn.functional.avg_pool2d(low, 3, 1, 1, count_include_pad=False)
-        own = torch.stack([pattern(seed, low.shape[-1]) for seed in seeds])
         led = torch.tensor([0.015 if items else 0.0 for items in references]).view(-1, 1, 1, 1)
-        return (calm + 1.3 * (calm - blurred) + 0.25 * own + led).clamp(0, 1)
+        return calm + 1.3 * (calm - blurred) + led
 
 
 def take(browser: Any, address: str, photos: Path, out: Path) -> None:

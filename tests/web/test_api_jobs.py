@@ -17,7 +17,7 @@ from keepface.web import album as module
 from keepface.web.settings import ServeSettings
 
 from ..engine.plain_restorer import PlainRestorer
-from ..methods.pfstorer_toy import opened
+from ..methods.pfstorer_toy import save_opened
 from .conftest import EXAMPLES, Server, Servers, noise
 
 OLD, ONE, TWO = (EXAMPLES / name for name in ("old.png", "reference-1.jpg", "reference-2.jpg"))
@@ -123,9 +123,7 @@ def test_where_the_family_learns_nobody_a_training_is_refused(server: Server) ->
 def learning(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny family with PFStorer's base."""
     folder: Path = tmp_path_factory.mktemp("families") / "led"
-    method = opened()
-    method.family.save_pretrained(folder, torch.float32)
-    method.save(folder, torch.float32)
+    save_opened(folder)
     return folder
 
 

@@ -15,8 +15,9 @@ from ..engine.plain_restorer import PlainRestorer, album, landscape, person
 pytest.importorskip("gradio", reason="needs keepface[web]")
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
 
+from ..browser import PHONE, chromium  # noqa: E402 - as below
 from .drawn_people import MINA, ROSA, group_photo, photos_of  # noqa: E402 - as above
-from .page_visit import PHONE, House, SteppingRestorer, Visit, chromium  # noqa: E402 - needs gradio
+from .page_visit import House, SteppingRestorer, Visit  # noqa: E402 - needs gradio
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 REFERENCES = [EXAMPLES / "reference-1.jpg", EXAMPLES / "reference-2.jpg"]

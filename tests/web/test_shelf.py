@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from keepface.errors import RecipeError
-from keepface.web.settings import ServeSettings, is_loopback
+from keepface.listening import is_loopback
+from keepface.web.settings import ServeSettings
 from keepface.web.shelf import Shelf
 
 

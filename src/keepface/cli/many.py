@@ -1,16 +1,17 @@
 """Folders of photos: what of an album is done, by whom, and what was done before."""
 
 import functools
-import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
-from keepface.cli.outputs import Outputs, WithOutputs
+from keepface.cli.option_groups import WithGroups
+from keepface.cli.outputs import KEPT as OUTPUTS
+from keepface.cli.outputs import Outputs, outputs
 from keepface.cli.paths import Jobs
 from keepface.cli.restore_call import Call, Model
 from keepface.cli.show import progress
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from keepface.engine.whole import PictureRestorer
 
 KEPT = "keepface.many"  # where the context of a call holds what was asked for
-MOST_FACES = 8  # in a batch, where the call leaves it open
-MOST_THREADS = 4  # ours: that read, look and write, where the call leaves it open
 ACTORS = 2  # ours: likewise
 ENGINES = ("here", "ray")
 
@@ -57,19 +56,10 @@ def many(
     """Stand for the options; the command takes them from here, and this is never called."""
 
 
-class WithMany(WithOutputs):
-    """A command that has the options of `many` too; `read_many` gives what they were set to."""
+class WithMany(WithGroups):
+    """The command that has the options of `outputs` and of `many` too."""
 
-    def get_params(self, ctx: Any) -> list[Any]:
-        """Return the command's other options, then those of `many`, then --help."""
-        *own, about = super().get_params(ctx)
-        return [*own, *_parameters(), about]
-
-    def invoke(self, ctx: Any) -> Any:
-        """Call the command without the options of `many`; they wait in its context."""
-        own = {item.name for item in _parameters()}
-        ctx.meta[KEPT] = {name: ctx.params.pop(name) for name in list(ctx.params) if name in own}
-        return super().invoke(ctx)
+    groups: ClassVar[Mapping[str, Callable[..., None]]] = {OUTPUTS: outputs, KEPT: many}
 
 
 def read_many(ctx: typer.Context) -> Many:
@@ -161,15 +151,14 @@ def _worked(
 ) -> "Iterator[Done]":
     from keepface.cli.restore_outputs import Studio as Options
     from keepface.engine.album import Studio, Wishes, restore_album
-    from keepface.engine.batch import Batching
+    from keepface.engine.batch import Batching, batching_for
     from keepface.engine.manifest import Shard
 
     wanted, call = album.wanted, album.call
     shard = Shard.read(wanted.shard)
-    threads = min(MOST_THREADS, os.cpu_count() or 1)
-    if wanted.engine == "here" and wanted.workers:
-        threads = wanted.workers
-    squares = manifest.agreed("batch", wanted.batch or batch_for(len(items)))
+    usual = batching_for(len(items))
+    threads = wanted.workers if wanted.engine == "here" and wanted.workers else usual.workers
+    squares = manifest.agreed("batch", wanted.batch or usual.squares)
     batching = Batching(wanted.batch or squares, threads)
     options = Options(call, album.outputs, restorer, references).options
     studio = Studio(restorer, references, options, batching)
@@ -180,15 +169,3 @@ def _worked(
         for number, one in enumerate(told, 1):
             advance(number, count)
             yield one.row, one.restoration
-
-
-def batch_for(photos: int) -> int:
-    """Return how many faces share a batch in an album of so many photos: 1 to 8; half-empty batches cost time."""
-    return max(size for size in (1, 2, 4, MOST_FACES) if size == 1 or 2 * size <= photos)
-
-
-@functools.cache
-def _parameters() -> tuple[Any, ...]:
-    app = typer.Typer(add_completion=False)
-    app.command()(many)
-    return tuple(typer.main.get_command(app).params)

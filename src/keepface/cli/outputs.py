@@ -1,6 +1,5 @@
 """What `keepface restore` can write besides the picture, as options that its command takes on top of its own."""
 
-import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -8,7 +7,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand
 
 from keepface.errors import MissingExtraError
 
@@ -55,23 +53,6 @@ def outputs(
     """Stand for the options; the command takes them from here, and this is never called."""
 
 
-class WithOutputs(TyperCommand):
-    """A command with the options of `outputs` besides its own; `read_outputs` gives what they were set to."""
-
-    context_class = typer.Context  # what Typer says that a command gets, and does not give by itself
-
-    def get_params(self, ctx: Any) -> list[Any]:
-        """Return the command's own options, then those of `outputs`, then --help."""
-        *own, about = super().get_params(ctx)
-        return [*own, *_parameters(), about]
-
-    def invoke(self, ctx: Any) -> Any:
-        """Call the command with its own options; the others wait in its context."""
-        own = {item.name for item in _parameters()}
-        ctx.meta[KEPT] = {name: ctx.params.pop(name) for name in list(ctx.params) if name in own}
-        return super().invoke(ctx)
-
-
 def read_outputs(ctx: typer.Context) -> Outputs:
     """Return what a call asks for.
 
@@ -91,10 +72,3 @@ def read_outputs(ctx: typer.Context) -> Outputs:
     if found.c2pa_cert is not None and find_spec("c2pa") is None:
         raise MissingExtraError("signing is done by c2pa-python: pip install 'keepface[c2pa]'")
     return found
-
-
-@functools.cache
-def _parameters() -> tuple[Any, ...]:
-    app = typer.Typer(add_completion=False)
-    app.command()(outputs)
-    return tuple(typer.main.get_command(app).params)

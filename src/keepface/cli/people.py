@@ -3,7 +3,6 @@
 from typing import TYPE_CHECKING
 
 from keepface.cli.show import tell
-from keepface.errors import KeepfaceError, ReferencePhotoError
 
 if TYPE_CHECKING:
     from keepface.engine.matching import People
@@ -12,29 +11,10 @@ if TYPE_CHECKING:
 
 
 def everybody(restorer: "Recognising", library: "Library", strict: bool) -> "People":
-    """Return all people of a library with their references; photos that can't be used are told of, and left out.
+    """Return all people of a library as `keepface.engine.library` does, and tell of photos that are left out."""
+    from keepface.engine import library as leading
 
-    Raises:
-        KeepfaceError: the library holds nobody.
-        ReferencePhotoError: nobody has a usable photo or, with `strict`, any photo would be left out.
-    """
-    from keepface.engine.matching import People
-    from keepface.engine.references import LeftOut, Reference, References
-    from keepface.people.features import Networks
-
-    networks = Networks(restorer.embedder, restorer.judge)
-    known, problems = [], []
-    for person in library.people():
-        kept = library.known(person, networks)
-        problems += [f"{person.name}: {photo.name}: {reason}" for photo, reason in kept.problems]
-        items = tuple(Reference(photo.name, item.features, item.judged, 1.0) for photo, item in kept.photos)
-        left_out = tuple(LeftOut(photo.name, reason) for photo, reason in kept.problems)
-        if items:
-            known.append(References(items, left_out, person.name))
-    if problems and (strict or not known):
-        raise ReferencePhotoError(f"{'refused, as asked by strict: ' if strict else ''}{'; '.join(problems)}")
-    if not known:
-        raise KeepfaceError(f"the library {library.folder} holds nobody: keepface person add NAME PHOTO...")
+    people, problems = leading.everybody(restorer, library, strict)
     for problem in problems:
         tell(f"reference left out: {problem}")
-    return People(tuple(known))
+    return people

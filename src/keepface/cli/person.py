@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -250,25 +250,10 @@ def open_people(folder: Path | None, given: list[str] | None = None) -> "Library
 def references_of(
     restorer: "Recognising", people: "Library", name: str, given: "References", strict: bool
 ) -> "References":
-    """Return a person's references from the library, and the `given` ones that look like that person.
+    """Return a person's references as `keepface.engine.library.one_person` does; called as the user called them."""
+    from keepface.engine.library import one_person
 
-    Raises:
-        ReferencePhotoError: none can be used or, with `strict`, any would be left out.
-    """
-    from keepface.engine.references import ANOTHER_PERSON, LeftOut, Reference, References
-    from keepface.errors import ReferencePhotoError
-    from keepface.people.features import Networks, strangers
-
-    known = people.known(people.find(name), Networks(restorer.embedder, restorer.judge))
-    own = tuple(Reference(photo.name, kept.features, kept.judged, 1.0) for photo, kept in known.photos)
-    odd = set(strangers([reference.features for reference in own], given.features))
-    left_out = [LeftOut(photo.name, reason) for photo, reason in known.problems]
-    left_out += [*given.left_out, *(LeftOut(given.kept[index].source, ANOTHER_PERSON) for index in sorted(odd))]
-    kept = (*own, *(reference for index, reference in enumerate(given.kept) if index not in odd))
-    if not kept or (left_out and strict):
-        reasons = "; ".join(f"{item.source}: {item.reason}" for item in left_out)
-        raise ReferencePhotoError(f"{'refused, as asked by strict' if kept else 'no reference can be used'}: {reasons}")
-    return References(kept, tuple(left_out), name)
+    return replace(one_person(restorer, people, people.find(name), given, strict), person=name)
 
 
 def _passphrase(text: str) -> str:

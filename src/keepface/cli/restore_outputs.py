@@ -43,15 +43,10 @@ class Studio:
 
     def sources(self, photo: Path) -> "Sources":
         """Return the hashes of the files that a photo's result is made of."""
-        from keepface.engine.matching import People
+        from keepface.engine.matching import of_library
         from keepface.engine.sidecar import sources_of
 
-        people: tuple[References, ...] = ()
-        if isinstance(self.references, People):
-            people = self.references.known
-        elif self.call.person is not None:
-            people = (self.references,)
-        return sources_of(photo, self.call.references, self.call.weights, people)
+        return sources_of(photo, self.call.references, self.call.weights, of_library(self.references))
 
     def beside(self, place: Path, job: Job, ending: str) -> Path:
         """Return the file for one photo: the one named, or of several photos one in the folder named."""

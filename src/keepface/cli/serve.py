@@ -9,6 +9,7 @@ from keepface.cli.cache import features_folder
 from keepface.cli.person import Folder, open_people
 from keepface.cli.show import say, tell
 from keepface.errors import MissingExtraError
+from keepface.listening import is_loopback
 
 if TYPE_CHECKING:
     from keepface.web.settings import ServeSettings
@@ -39,7 +40,7 @@ def serve(
     page: Annotated[bool, typer.Option("--page/--no-page", help="The page, or the HTTP API alone.")] = True,
 ) -> None:
     """Serve the page and the HTTP API to browsers and programs of this machine, until Ctrl+C."""
-    from keepface.web.settings import ServeSettings, is_loopback
+    from keepface.web.settings import ServeSettings
 
     made = None if token or is_loopback(host) else secrets.token_urlsafe(24)
     settings = ServeSettings(

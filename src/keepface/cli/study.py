@@ -8,6 +8,7 @@ import typer
 
 from keepface.cli.show import progress, say, say_json, say_table, tell
 from keepface.errors import MissingExtraError
+from keepface.listening import is_loopback
 
 if TYPE_CHECKING:
     from keepface.bench.study.tally import QuestionTally, Range, Tally
@@ -81,7 +82,7 @@ def serve(
 
     def ready(address: str) -> None:
         say(address)
-        if host in server.LOOPBACK:
+        if is_loopback(host):
             tell("Only this machine can open it. To let others vote, put a web server with TLS before it, or a tunnel.")
         else:
             tell(

@@ -7,6 +7,7 @@ beside those, nor in the third place than in the first. So a picture depends on 
 and not on what else is in the album, on shards, order, or where a killed run was taken up again; see docs/batch.md.
 """
 
+import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -34,6 +35,7 @@ from keepface.image.files import Limits, Photo, from_uint8, read_photo, to_uint8
 from keepface.methods.method import Personal
 
 MIB = 2**20
+MOST_FACES, MOST_THREADS = 8, 4  # ours: of an album that nothing more is said of
 LARGE = 3 * 2_000_000  # ours: values of a photo that is worth packing while it waits
 
 Made = TypeVar("Made")
@@ -66,6 +68,16 @@ class Batching:
         for name in ("squares", "workers", "waiting_mib"):
             if getattr(self, name) < 1:
                 raise RecipeError(f"{name} is {getattr(self, name)}; at least 1 is needed")
+
+
+def batch_for(photos: int) -> int:
+    """Return how many faces share a batch in an album of so many photos: 1 to 8; half-empty batches cost time."""
+    return max(size for size in (1, 2, 4, MOST_FACES) if size == 1 or 2 * size <= photos)
+
+
+def batching_for(photos: int) -> Batching:
+    """Return how an album of so many photos is put together on this machine, where nothing more is said."""
+    return Batching(batch_for(photos), min(MOST_THREADS, os.cpu_count() or 1))
 
 
 @dataclass(frozen=True, eq=False)

@@ -87,10 +87,15 @@ def choose(
     return [_as_asked(number, plan, settings.choice) for number, plan in enumerate(plans, 1)]
 
 
+def of_library(wanted: References | People) -> tuple[References, ...]:
+    """Return those of the library who lead or are looked for; they alone have names."""
+    known = wanted.known if isinstance(wanted, People) else (wanted,)
+    return tuple(person for person in known if person.person)
+
+
 def names_of(wanted: References | People) -> list[str]:
     """Return the names of those who are looked for, as far as they have one."""
-    known = wanted.known if isinstance(wanted, People) else (wanted,)
-    return [person.person for person in known if person.person]
+    return [person.person for person in of_library(wanted) if person.person]
 
 
 def match(

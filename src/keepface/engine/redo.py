@@ -47,10 +47,14 @@ def file_bytes(restoration: Restoration, photo: Path, form: str, options: Option
 
     `form` is a value of FORMATS.
     """
-    same_format = FORMATS.get(photo.suffix.lower()) == form
-    if restoration.changed or options.strip_gps or not same_format:
-        return encode_photo(restoration.image, form), False
-    return _read(photo), True
+    if is_copy(restoration, FORMATS.get(photo.suffix.lower()), form, options):
+        return _read(photo), True
+    return encode_photo(restoration.image, form), False
+
+
+def is_copy(restoration: Restoration, own: str | None, form: str, options: Options) -> bool:
+    """Tell whether the result is the photo's own bytes, a file of the format `own`."""
+    return not restoration.changed and not options.strip_gps and own == form
 
 
 def redo(

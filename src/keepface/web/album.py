@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
-from keepface.engine.batch import Batching, Item, Outcome, restore_each
+from keepface.engine.batch import Item, Outcome, batching_for, restore_each
 from keepface.engine.matching import People, names_of
 from keepface.engine.photo import Progress
 from keepface.engine.provenance import Options
+from keepface.engine.redo import is_copy
 from keepface.engine.references import References
 from keepface.engine.result import FaceResult, Restoration
 from keepface.engine.whole import PictureRestorer
@@ -22,8 +23,6 @@ from keepface.web.refusals import said
 from keepface.web.restored import ENDINGS, named_in
 from keepface.web.uploads import Given, format_of, written_as
 
-FEW, FEWER_FACES, MOST_FACES = 16, 4, 8  # ours: albums of fewer photos pass fewer faces at once
-MOST_THREADS = 4
 ZIP = "album.zip"
 DATE = (1980, 1, 1, 0, 0, 0)  # of everything in the zip, which has no other to tell
 
@@ -87,7 +86,7 @@ def restore_album(leading: Leading, photos: Sequence[Given], folder: Path, progr
     for place in ("in", "out"):
         (folder / place).mkdir(mode=0o700)
     items, names = _laid_out(photos, folder)
-    batching = Batching(FEWER_FACES if len(photos) < FEW else MOST_FACES, min(MOST_THREADS, os.cpu_count() or 1))
+    batching = batching_for(len(photos))
     rows: dict[int, Row] = {}
     write = _Write(leading.options)
     stopped: Stopped | None = None
@@ -150,7 +149,7 @@ class _Write:
     def __call__(self, item: Item, restoration: Restoration) -> tuple[FaceResult, ...]:
         data = item.source.read_bytes()
         form = written_as(data)
-        if restoration.changed or self.options.strip_gps or format_of(data) != form:
+        if not is_copy(restoration, format_of(data), form, self.options):
             data = encode_photo(restoration.image, form)
         write_private(item.output, data)
         return restoration.faces

@@ -139,5 +139,5 @@ class JobsDesk:
         options = parsed(AlbumOptions, sent.fields.get("options", "{}"), "options")
         wish = self._desk.wish(options, references)
         return self._desk.jobs.submit(
-            "album", lambda progress: self._workshop.album(photos, wish, None, progress), self._desk.who(wish), tray
+            "album", lambda progress: self._workshop.album(photos, wish, None, progress), self._workshop.who(wish), tray
         )

@@ -193,5 +193,8 @@ class RestorationsDesk:
         wish = self._desk.wish(options, references, options.evidence)
         self._workshop.read(photo)
         return self._desk.jobs.submit(
-            "restoration", lambda progress: self._workshop.restore(photo, wish, progress), self._desk.who(wish), tray
+            "restoration",
+            lambda progress: self._workshop.restore(photo, wish, progress),
+            self._workshop.who(wish),
+            tray,
         )

@@ -4,7 +4,6 @@ import contextlib
 import logging
 import os
 import signal
-import socket
 import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
@@ -12,7 +11,8 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
-from keepface.errors import MissingExtraError, RecipeError
+from keepface.errors import MissingExtraError
+from keepface.listening import address, listen
 from keepface.people.private_files import make_private
 from keepface.web.api import add_api
 from keepface.web.desk import Desk
@@ -53,7 +53,7 @@ def serve(workshop: Workshop, settings: ServeSettings, ready: Callable[[str], No
     """
     with contextlib.ExitStack() as held:
         held.callback(workshop.close)
-        listener = held.enter_context(_listener(settings))
+        listener = held.enter_context(listen(settings.host, settings.port))
         jobs = Jobs(settings, workshop.hidden, workshop.tidy)
         held.callback(jobs.close)
         app = make_app(workshop, jobs, settings, has_page)
@@ -66,18 +66,9 @@ def serve(workshop: Workshop, settings: ServeSettings, ready: Callable[[str], No
             proxy_headers=False,
             timeout_graceful_shutdown=5,
         )
-        place = f"[{settings.host}]" if ":" in settings.host else settings.host
-        ready(f"http://{place}:{listener.getsockname()[1]}/")
+        ready(address(settings.host, listener))
         with contextlib.suppress(KeyboardInterrupt), _ended_by_signals():
             uvicorn.Server(config).run(sockets=[listener])
-
-
-def _listener(settings: ServeSettings) -> socket.socket:
-    host, port = settings.host, settings.port
-    try:
-        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
-    except OSError as error:
-        raise RecipeError(f"{host}:{port}: can't be used: {error.strerror or error}; try another --port") from None
 
 
 @contextlib.contextmanager

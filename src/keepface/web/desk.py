@@ -97,12 +97,6 @@ class Desk:
         self.workshop.check_wish(wish)
         return wish
 
-    def who(self, wish: Wish) -> tuple[str, ...]:
-        """Name those of the library who may be in what a wish makes."""
-        if wish.everybody:
-            return tuple(person.name for person in self.workshop.people())
-        return () if wish.person is None else (wish.person,)
-
     def job(self, key: str, kind: Kind | None = None) -> Job:
         """Return a job, of a kind if one is named; a `NotThereError` when there is none."""
         job = self.jobs.find(key)

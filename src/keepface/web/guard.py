@@ -20,7 +20,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from keepface.web.settings import LOOPBACK, MIB, ServeSettings
+from keepface.listening import LOOPBACK
+from keepface.web.settings import MIB, ServeSettings
 
 LOG = logging.getLogger("keepface.web")
 API = "/v1"

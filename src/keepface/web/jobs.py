@@ -222,19 +222,20 @@ class Jobs:
             del job, work  # a finished job's work holds photos
 
     def _do(self, job: Job, work: Callable[[Progress], Any]) -> None:
-        progress = _Advance(job)
+        progress, made, error = _Advance(job), None, None
+        state: State = "done"
         try:
             progress(0, 0)
-            made, state, error = work(progress), "done", None
+            made = work(progress)
         except Stopped as stopped:
-            made, state, error = stopped.made, "stopped", None
+            state, made = "stopped", stopped.made
+        except MemoryError:
+            state, error = "failed", "there is not enough memory for it; try a smaller photo"
         except Exception as failure:  # whatever it is, the next job goes on
-            made, state, error = None, "failed", said(failure, self._hide)
-            if isinstance(failure, MemoryError):
-                error = "there is not enough memory for it; try a smaller photo"
+            state, error = "failed", said(failure, self._hide)
         with self._change:
             job.made, job.error = made, error
-            self._end(job, "failed" if state == "failed" else "done" if state == "done" else "stopped")
+            self._end(job, state)
             is_wanted = job.key in self._jobs
         if not is_wanted:
             _discard(made)

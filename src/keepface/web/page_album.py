@@ -11,7 +11,7 @@ from keepface.web import page_words as words
 from keepface.web.album import Album
 from keepface.web.jobs import Job, Jobs
 from keepface.web.page_texts import NO_ALBUM
-from keepface.web.page_wish import WishForm, may_show
+from keepface.web.page_wish import WishForm
 from keepface.web.page_work import PRESS, QUIET, hand_out, moved, progress_of, stop, told
 from keepface.web.refusals import NotReadyError
 from keepface.web.workshop import Workshop
@@ -83,7 +83,7 @@ class AlbumPage:
             def work(progress: Any) -> Album:
                 return self.workshop.album(photos, wish, progress=progress)
 
-            job = self.jobs.submit("album", work, may_show(wish, self.workshop), tray)
+            job = self.jobs.submit("album", work, self.workshop.who(wish), tray)
         except Exception as error:  # whatever it is, it is told
             self.workshop.shelf.discard(tray)
             return given[self.key], gr.skip(), told(error, self.workshop)

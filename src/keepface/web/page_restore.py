@@ -12,7 +12,7 @@ from keepface.web import page_words as words
 from keepface.web.jobs import Job, Jobs
 from keepface.web.page_pictures import around, inline, shown
 from keepface.web.page_texts import GONE, LEGEND, NO_RESULT, VERSIONS
-from keepface.web.page_wish import WishForm, may_show
+from keepface.web.page_wish import WishForm
 from keepface.web.page_work import PRESS, QUIET, follow, hand_out, in_memory, stop, streamed, told
 from keepface.web.refusals import NotThereError
 from keepface.web.restored import ENDINGS, Restored, Wish
@@ -212,7 +212,7 @@ class RestorePage:
         yield "".join(problems), keys, *free
 
     def _submit(self, photos: Sequence[Given], wish: Wish) -> tuple[list[Job], list[str]]:
-        people, jobs = may_show(wish, self.workshop), []
+        people, jobs = self.workshop.who(wish), []
         for number, photo in enumerate(photos):
             try:
                 jobs.append(self.jobs.submit("restoration", partial(self.workshop.restore, photo, wish), people))

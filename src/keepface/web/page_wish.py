@@ -182,10 +182,3 @@ class WishForm:
 
 
 METHOD_NAMES = {"faceme": "FaceMe", "ridfr": "RIDFR", "pfstorer": "PFStorer (for people who were learned)"}
-
-
-def may_show(wish: Wish, workshop: Workshop) -> tuple[str, ...]:
-    """Name the people of the library who may be in what a wish makes."""
-    if wish.person is not None:
-        return (wish.person,)
-    return tuple(person.name for person in workshop.people()) if wish.everybody else ()

@@ -9,8 +9,9 @@ from torch import Tensor
 
 from keepface.engine.candidates import MOST, Candidates
 from keepface.engine.disclosure import Disclosed, report
-from keepface.engine.matching import People
+from keepface.engine.matching import People, of_library
 from keepface.engine.provenance import Maker, Options, mark
+from keepface.engine.redo import is_copy
 from keepface.engine.references import References
 from keepface.engine.result import FaceResult, Restoration
 from keepface.engine.settings import RestoreSettings
@@ -117,7 +118,7 @@ class Restored:
         """
         wanted = checked_form(form) if form is not None else self.form
         restoration = self.picture(ranks)
-        if not restoration.changed and not self.options.strip_gps and format_of(self.upload.data) == wanted:
+        if is_copy(restoration, format_of(self.upload.data), wanted, self.options):
             return self.upload.data
         return encode_photo(restoration.image, wanted)
 
@@ -155,12 +156,7 @@ def named_in(faces: Sequence[FaceResult], people: Sequence[str]) -> set[str]:
 def sources_of(photo: Given, wish: Wish, led_by: References | People) -> Sources:
     """Hash the files that a result is made of, and the people of the library that led it."""
     hashes = tuple(ReferenceHash(hashlib.sha256(item.data).hexdigest()) for item in wish.references)
-    people: tuple[References, ...] = ()
-    if isinstance(led_by, People):
-        people = led_by.known
-    elif wish.person is not None:
-        people = (led_by,)
-    known = tuple(sorted(features_sha256(person) for person in people))
+    known = tuple(sorted(features_sha256(person) for person in of_library(led_by)))
     return Sources(hashlib.sha256(photo.data).hexdigest(), hashes, known)
 
 

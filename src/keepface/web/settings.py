@@ -1,14 +1,13 @@
 """How `keepface serve` is set up, and what it takes from whoever calls."""
 
-import ipaddress
 import math
 from dataclasses import dataclass
 from pathlib import Path
 
 from keepface.errors import RecipeError
+from keepface.listening import LOOPBACK, is_loopback
 
 MIB = 2**20
-LOOPBACK = ("localhost", "127.0.0.1", "::1")
 TOKEN_LENGTH = 16  # ours: letters of the shortest token that is taken
 
 
@@ -63,11 +62,3 @@ class ServeSettings:
     def is_local(self) -> bool:
         """Tell whether no other machine can call."""
         return is_loopback(self.host)
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether a host's name or address is this machine's own."""
-    try:
-        return host.lower() in LOOPBACK or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -11,6 +11,7 @@ from PIL import Image
 
 from keepface.device import choose_device
 from keepface.diffusion.family import Family, locate
+from keepface.engine.library import everybody, one_person
 from keepface.engine.matching import People, names_of
 from keepface.engine.photo import Progress
 from keepface.engine.provenance import made_by
@@ -36,7 +37,6 @@ from keepface.train.person_run import Asked, Trained, choose_photos, train_perso
 from keepface.train.personalise import Tunable, TuneSettings
 from keepface.web.album import Album, Leading, restore_album
 from keepface.web.jobs import Stopped
-from keepface.web.led_by import everybody, one_person
 from keepface.web.refusals import NotThereError
 from keepface.web.restored import Restored, Wish, sources_of
 from keepface.web.settings import ServeSettings
@@ -275,7 +275,7 @@ class Workshop:
         given = gather_references(restorer, [self.read(item) for item in wish.references], None, wish.settings.strict)
         led_by: References | People = given
         if wish.everybody:
-            led_by = everybody(restorer, self.library, wish.settings.strict)
+            led_by, _ = everybody(restorer, self.library, wish.settings.strict)
         elif wish.person is not None:
             person = self.find(wish.person)
             if isinstance(restorer, Restorer) and isinstance(restorer.method, Personal):
@@ -303,6 +303,12 @@ class Workshop:
             raise KeepfaceError("the library holds nobody yet; add a person, or send references with the photo")
         if wish.person is not None:
             self.find(wish.person)
+
+    def who(self, wish: Wish) -> tuple[str, ...]:
+        """Name those of the library who may be in what a wish makes."""
+        if wish.person is not None:
+            return (wish.person,)
+        return tuple(person.name for person in self.people()) if wish.everybody else ()
 
     # ---- training ----
 

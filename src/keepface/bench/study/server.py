@@ -4,7 +4,6 @@ A voter's browser gets the page, a task at a time and the pictures, all by names
 code in the header `X-Voter` and votes as `{"task": ..., "choice": ...}`.
 """
 
-import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from keepface.bench.study.plan import QUESTIONS, TIE, Study, Task, picture_path, read_study
 from keepface.bench.study.votes import BallotBox, Cast, Vote
-from keepface.errors import RecipeError
+from keepface.listening import address, listen
 
 PAGE = Path(__file__).with_name("page")
 PAGE_FILES = {
@@ -27,7 +26,6 @@ PAGE_FILES = {
     "study.js": ("study.js", "text/javascript; charset=utf-8"),
     "icon.svg": ("icon.svg", "image/svg+xml"),
 }
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 MAX_BODY_BYTES = 4096
 HEADERS = {
     "content-security-policy": (
@@ -181,15 +179,9 @@ def serve(folder: Path, host: str, port: int, ready: Callable[[str], None]) -> N
         RecipeError: the address can't be used.
     """
     app = create_app(folder)
-    try:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        listener = socket.create_server((host, port), family=family)
-    except OSError as error:
-        raise RecipeError(f"{host}:{port}: can't be used: {error.strerror or error}; try another --port") from None
     settings = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False, proxy_headers=False)
-    with listener:
-        place = f"[{host}]" if ":" in host else host
-        ready(f"http://{place}:{listener.getsockname()[1]}/")
+    with listen(host, port) as listener:
+        ready(address(host, listener))
         try:
             uvicorn.Server(settings).run(sockets=[listener])
         except KeyboardInterrupt:

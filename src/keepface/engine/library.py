@@ -8,24 +8,21 @@ from keepface.people.person import Person
 from keepface.people.store import Library
 
 
-def everybody(restorer: Recognising, library: Library, strict: bool = False) -> People:
-    """Return all people of a library; photos that can't be used are left out.
+def everybody(restorer: Recognising, library: Library, strict: bool = False) -> tuple[People, tuple[str, ...]]:
+    """Return all people of a library with their references, and of each photo that can't be used whose, which and why.
 
     Raises:
         KeepfaceError: the library holds nobody.
         ReferencePhotoError: nobody has a usable photo or, with `strict`, any photo would be left out.
     """
-    known, problems = [], []
-    for person in library.people():
-        own = _own(restorer, library, person)
-        problems += [f"{person.name}: {item.source}: {item.reason}" for item in own.left_out]
-        if own.kept:
-            known.append(own)
+    all_of_them = [_own(restorer, library, person) for person in library.people()]
+    known = tuple(own for own in all_of_them if own.kept)
+    problems = tuple(f"{own.person}: {item.source}: {item.reason}" for own in all_of_them for item in own.left_out)
     if problems and (strict or not known):
         raise ReferencePhotoError(f"{'refused, as asked by strict: ' if strict else ''}{'; '.join(problems)}")
     if not known:
-        raise KeepfaceError("the library holds nobody yet; add a person first")
-    return People(tuple(known))
+        raise KeepfaceError(f"the library {library.folder} holds nobody: keepface person add NAME PHOTO...")
+    return People(known), problems
 
 
 def one_person(
@@ -38,11 +35,8 @@ def one_person(
     """
     own = _own(restorer, library, person)
     odd = set(strangers(own.features, given.features))
-    left_out = (
-        *own.left_out,
-        *given.left_out,
-        *(LeftOut(given.kept[index].source, ANOTHER_PERSON) for index in sorted(odd)),
-    )
+    others = (LeftOut(given.kept[index].source, ANOTHER_PERSON) for index in sorted(odd))
+    left_out = (*own.left_out, *given.left_out, *others)
     kept = (*own.kept, *(item for index, item in enumerate(given.kept) if index not in odd))
     if not kept or (left_out and strict):
         reasons = "; ".join(f"{item.source}: {item.reason}" for item in left_out)

@@ -1,0 +1,34 @@
+"""Commands with more options than one signature holds: groups of options, each a function that is never called."""
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+import typer
+from typer.core import TyperCommand
+
+
+class WithGroups(TyperCommand):
+    """A command with the options of its groups besides its own; what they are set to waits in its context's `meta`."""
+
+    context_class = typer.Context  # what Typer says that a command gets, and does not give by itself
+    groups: ClassVar[Mapping[str, Callable[..., None]]] = {}  # under which key they wait: whose signature they are
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the command's own options, then those of its groups, then --help."""
+        *own, about = super().get_params(ctx)
+        return [*own, *(item for group in self.groups.values() for item in _options(group)), about]
+
+    def invoke(self, ctx: Any) -> Any:
+        """Call the command with its own options alone."""
+        for key, group in self.groups.items():
+            names = {item.name for item in _options(group)}
+            ctx.meta[key] = {name: ctx.params.pop(name) for name in list(ctx.params) if name in names}
+        return super().invoke(ctx)
+
+
+@functools.cache
+def _options(group: Callable[..., None]) -> tuple[Any, ...]:
+    app = typer.Typer(add_completion=False)
+    app.command()(group)
+    return tuple(typer.main.get_command(app).params)
