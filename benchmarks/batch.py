@@ -24,6 +24,7 @@ from keepface.engine.album import Run, Studio, restore_album, restore_here
 from keepface.engine.batch import Batching, Item
 from keepface.engine.manifest import FOLDER, Manifest
 from keepface.engine.on_ray import OnRay
+from keepface.engine.processes import InProcesses
 from keepface.engine.provenance import Options
 from keepface.engine.redo import restore_by
 from keepface.engine.references import References, gather_references
@@ -105,11 +106,29 @@ def copies(photos: Path | None, count: int, folder: Path) -> list[Path]:
     return [Path(shutil.copy(path, folder / f"{number:04}{path.suffix}")) for number, path in enumerate(chosen)]
 
 
+def in_processes(options: argparse.Namespace, sources: list[Path], studio: Studio, folder: Path) -> list[Row]:
+    """Do all photos in several processes that share the threads, the start of all but the first included."""
+    rows = []
+    threads = max(1, torch.get_num_threads() // options.processes)
+    networks = functools.partial(Restorer.from_pretrained, options.family, options.method, options.device)
+    for squares in options.batch:
+        one = replace_batch(studio, squares)
+        run = InProcesses(networks, options.processes, threads)
+        way = f"{options.processes} processes of {threads} thread{'s' if threads > 1 else ''}, {squares} faces at once"
+        rows.append(measure(way, sources, one, folder, run))
+    return rows
+
+
+def replace_batch(studio: Studio, squares: int) -> Studio:
+    """Return the same studio with batches of another length."""
+    return Studio(studio.restorer, studio.references, studio.options, replace(studio.batching, squares=squares))
+
+
 def on_ray(options: argparse.Namespace, sources: list[Path], studio: Studio, folder: Path) -> list[Row]:
     """Do all photos with one actor and with two, the start taken off."""
     rows = []
     for actors in (1, 2):
-        run = OnRay(functools.partial(load, options), actors)
+        run = OnRay(functools.partial(load, options), actors, torch.get_num_threads())
         start = measure(f"start {actors}", sources[:actors], studio, folder, run).seconds
         row = measure(f"Ray, {actors} actor{'s' if actors > 1 else ''}", sources, studio, folder, run)
         rows.append(replace(row, photos=row.photos - actors, seconds=row.seconds - start))
@@ -137,6 +156,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=32, help="photos in all")
     parser.add_argument("--batch", type=int, nargs="+", default=[Batching().squares], help="faces at once")
     parser.add_argument("--workers", type=int, default=Batching().workers)
+    parser.add_argument("--processes", type=int, default=torch.get_num_threads(), help="one for each core, say")
     parser.add_argument("--steps", type=int, default=RestoreSettings().steps)
     parser.add_argument("--threads", type=int, help="of torch; the default is torch's own")
     parser.add_argument("--method", default="faceme")
@@ -158,8 +178,9 @@ def main() -> None:
         else:
             rows = [measure("one by one", sources, studio, folder, None)]
             for squares in options.batch:
-                one = Studio(restorer, references, asked, Batching(squares, options.workers))
-                rows.append(measure(f"album, {squares} faces at once", sources, one, folder, restore_here))
+                one = replace_batch(studio, squares)
+                rows.append(measure(f"one process, {squares} faces at once", sources, one, folder, restore_here))
+            rows += in_processes(options, sources, studio, folder) if options.processes > 1 else []
     print(f"{platform.machine()}, {options.device}, {torch.get_num_threads()} threads, torch {torch.__version__}")
     print(f"{options.method}, {restorer.size} px squares, {options.steps} steps, {len(references.kept)} references\n")
     print(table(rows))

@@ -102,6 +102,7 @@ def test_shards_do_each_photo_once(
         (["--engine", "dask"], "engine 'dask' is unknown; use one of here, ray"),
         (["--workers", "0"], "--workers"),
         (["--batch", "0"], "--batch"),
+        (["--processes", "2", "--engine", "ray"], "with --engine ray say --workers"),
         (["--retry", "--sidecar"], "they don't go with files beside the pictures"),
     ],
 )
@@ -133,6 +134,21 @@ def test_an_album_led_by_references_is_what_its_photos_are_one_by_one(
     for path in source.iterdir():
         assert keepface("restore", path, "-o", single / path.name, *led).exit_code == 0
     assert contents(out) == contents(single)
+
+
+def test_two_processes_make_what_one_makes(keepface: Keepface, tiny_family_folder: Path, tmp_path: Path) -> None:
+    source, one, two = (tmp_path / name for name in ("in", "one", "two"))
+    source.mkdir()
+    for number in range(5):
+        write_photo(Photo(draw_face(number, 0, SIZE)), source / f"{number}.png")
+    words = ("--family", tiny_family_folder, "--device", "cpu", "--aligned", "--steps", 1, "--keep-worse", "--batch", 2)
+    for out, count in ((one, 1), (two, 2)):
+        out.mkdir()
+        manifest = Manifest(out)
+        manifest.agreed("threads", 1)  # as a first call with two processes on two cores would
+        manifest.close()
+        assert keepface("restore", source, "-o", out, *words, "--processes", count).exit_code == 0
+    assert contents(one) == contents(two) and len(contents(one)) == 5
 
 
 def test_small_albums_have_short_batches() -> None:

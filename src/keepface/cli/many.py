@@ -19,7 +19,7 @@ from keepface.errors import KeepfaceError, MissingExtraError, RecipeError
 
 if TYPE_CHECKING:
     from keepface.cli.restore_jobs import Done
-    from keepface.engine.album import Run
+    from keepface.engine.album import Run, Studio
     from keepface.engine.batch import Item
     from keepface.engine.manifest import Manifest
     from keepface.engine.matching import People
@@ -40,10 +40,13 @@ class Many:
     retry: bool = False
     workers: int | None = None
     batch: int | None = None
+    processes: int | None = None
 
     def __post_init__(self) -> None:
         if self.engine not in ENGINES:
             raise RecipeError(f"engine {self.engine!r} is unknown; use one of {', '.join(ENGINES)}")
+        if self.processes is not None and self.engine != "here":
+            raise RecipeError("--processes is for this machine; with --engine ray say --workers")
 
 
 def many(
@@ -52,6 +55,7 @@ def many(
     engine: Annotated[str, typer.Option(help="Who does a folder: here, or ray.")] = "here",
     workers: Annotated[int | None, typer.Option(help="Threads beside the networks; with ray, actors.", min=1)] = None,
     batch: Annotated[int | None, typer.Option(help="Faces of a folder in the networks at once.", min=1)] = None,
+    processes: Annotated[int | None, typer.Option(help="Processes for a folder, each with networks.", min=1)] = None,
 ) -> None:
     """Stand for the options; the command takes them from here, and this is never called."""
 
@@ -86,7 +90,7 @@ def album_or_photos(call: Call, model: Model, outputs: Outputs, wanted: Many, in
         return _album(call, model, outputs, wanted)
     if wanted != Many():
         what = "they don't go with files beside the pictures" if beside else "give a folder of photos"
-        raise RecipeError(f"--shard, --retry, --engine, --workers and --batch are for albums; {what}")
+        raise RecipeError(f"--shard, --retry, --engine, --workers, --batch and --processes are for albums; {what}")
     return done(call, model, outputs)
 
 
@@ -130,16 +134,26 @@ class _Album:
     outputs: Outputs
     wanted: Many
 
-    def run(self) -> "Run":
-        """Return what does the work."""
-        from keepface.cli.restore_jobs import load
-        from keepface.engine.album import restore_here
-        from keepface.engine.on_ray import OnRay
+    def run(self, studio: "Studio", photos: int, manifest: "Manifest") -> "Run":
+        """Return what does the work of an album of so many photos."""
+        import torch
 
-        if self.wanted.engine == "here":
-            return restore_here
-        call = replace(self.call, jobs=Jobs((), (), True))  # as much as is needed to load
-        return OnRay(functools.partial(load, call, self.model), self.wanted.workers or ACTORS)
+        from keepface.cli.restore_jobs import load
+        from keepface.engine.on_ray import OnRay
+        from keepface.engine.processes import InProcesses, processes_for
+        from keepface.methods.method import Personal
+
+        wanted = self.wanted
+        if wanted.engine == "ray":
+            call = replace(self.call, jobs=Jobs((), (), True))  # as much as is needed to load
+            threads = manifest.agreed("threads", 1)  # each has one core
+            return OnRay(functools.partial(load, call, self.model), wanted.workers or ACTORS, threads)
+        if (wanted.processes or 1) > 1 and isinstance(studio.restorer.method, Personal):
+            raise RecipeError(f"--processes: whoever {self.model.method} has learned is restored in one process")
+        cores = torch.get_num_threads()
+        usual = wanted.processes or processes_for(photos, studio.restorer, studio.options)
+        threads = manifest.agreed("threads", max(1, cores // usual))
+        return InProcesses(self.model.load, wanted.processes or max(1, cores // threads), threads)
 
 
 def _worked(
@@ -163,7 +177,8 @@ def _worked(
     options = Options(call, album.outputs, restorer, references).options
     studio = Studio(restorer, references, options, batching)
     count = sum(shard.holds(item.output.name) for item in items)
-    told = restore_album(items, manifest, studio, Wishes(call.force, wanted.retry), shard, album.run())
+    run = album.run(studio, count, manifest)
+    told = restore_album(items, manifest, studio, Wishes(call.force, wanted.retry), shard, run)
     with progress(str(manifest.path.parent.parent)) as advance:
         advance(0, count)
         for number, one in enumerate(told, 1):

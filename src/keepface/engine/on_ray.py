@@ -7,53 +7,32 @@ machine. Needs the extra `ray`, and folders that every machine of the cluster se
 import logging
 import os
 import pickle
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from keepface.engine.album import Keep, Kept, Studio
-from keepface.engine.batch import Batching, Item, Outcome, restore_each
-from keepface.engine.matching import People
-from keepface.engine.provenance import OfFamily, Options
-from keepface.engine.references import References
-from keepface.engine.whole import PictureRestorer
+from keepface.engine.batch import Item, Outcome
+from keepface.engine.provenance import OfFamily
+from keepface.engine.worker import Load, Task, Worker
 from keepface.errors import MissingExtraError
 
 BLOCK = 8  # ours: batches in a block: what an actor is given at once, and what is lost when it dies
 
-Load = Callable[[], tuple[PictureRestorer, References | People]]  # in each actor; must be picklable
-
-
-@dataclass(frozen=True)
-class Task:
-    """What an actor needs to know; who leads it finds out itself, so that no features leave a process."""
-
-    load: Load
-    options: Options
-    batching: Batching
-    keep: Keep
-    threads: int  # of torch: pictures depend on it by what float rounding makes of it
-
 
 class Actor:
-    """One process with the networks loaded."""
+    """One process with the networks loaded, and whoever leads: it finds out itself, so that no features are sent."""
 
-    def __init__(self, task: Task) -> None:
-        torch.set_num_threads(task.threads)
-        self._task = task
-        self._restorer, self._references = task.load()
+    def __init__(self, task: Task[Kept]) -> None:
+        self._worker = Worker(task)
 
     def __call__(self, block: dict[str, Any]) -> dict[str, Any]:
         """Restore the photos of a block, and return their outcomes, each in a few bytes."""
-        task = self._task
         items = [Item(Path(os.fsdecode(one)), Path(os.fsdecode(two))) for one, two in _pairs(block)]
-        outcomes = restore_each(self._restorer, items, self._references, task.options, task.batching, task.keep)
         numbers = [int(number) for number in block["number"]]
-        own = [replace(outcome, number=numbers[outcome.number]) for outcome in outcomes]
-        return {"outcome": [pickle.dumps(outcome) for outcome in own]}
+        done = self._worker.restore(zip(numbers, items, strict=True))
+        return {"outcome": [pickle.dumps(outcome) for outcome in done]}
 
 
 @dataclass(frozen=True)
@@ -62,10 +41,12 @@ class OnRay:
 
     load: makes restorer and references in each actor; they must be those of the studio.
     actors: processes; each takes a GPU if the networks run on one, or else one core.
+    threads: of torch in each; pictures depend on it by what float rounding makes of it.
     """
 
     load: Load
     actors: int = 2
+    threads: int = 1
 
     def __call__(self, items: Sequence[Item], studio: Studio, keep: Keep) -> Iterator[Outcome[Kept]]:
         """Restore items; outcomes come as they are done.
@@ -74,7 +55,7 @@ class OnRay:
             MissingExtraError: Ray is not installed.
         """
         ray = _ray()
-        task = Task(self.load, studio.options, studio.batching, keep, torch.get_num_threads())
+        task = Task(self.load, studio.options, studio.batching, keep, self.threads)
         begun_here = not ray.is_initialized()
         if begun_here:
             _begin(ray, self.actors)
