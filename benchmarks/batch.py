@@ -182,7 +182,8 @@ def main() -> None:
                 rows.append(measure(f"one process, {squares} faces at once", sources, one, folder, restore_here))
             rows += in_processes(options, sources, studio, folder) if options.processes > 1 else []
     print(f"{platform.machine()}, {options.device}, {torch.get_num_threads()} threads, torch {torch.__version__}")
-    print(f"{options.method}, {restorer.size} px squares, {options.steps} steps, {len(references.kept)} references\n")
+    steps, led_by = restorer.steps(asked.settings), len(references.kept)
+    print(f"{options.method}, {restorer.size} px squares, {steps} steps, {led_by} references\n")
     print(table(rows))
 
 

@@ -82,7 +82,7 @@ def drawn_photo() -> Photo:
     return Photo(pixels=resize(coarse, PHOTO_PX, "bicubic"))
 
 
-def measure(photo: Photo, reference: Photo, watch: Watch, steps: int) -> list[Stage]:
+def measure(photo: Photo, reference: Photo, watch: Watch, steps: int | None) -> list[Stage]:
     """Run every stage of one restoration and return its lines."""
     restorer = watch.time("load", lambda: Restorer.from_pretrained("compact", device=str(watch.device)), repeats=1)
     settings = RestoreSettings(steps=steps)
@@ -98,7 +98,9 @@ def measure(photo: Photo, reference: Photo, watch: Watch, steps: int) -> list[St
     decode = watch.stages.pop()
     restored = watch.time("denoise", lambda: restorer.restore_squares(low, [[features]], settings, [0]))
     whole = watch.stages.pop()
-    watch.stages.append(Stage(f"denoise ({steps} steps)", whole.seconds - encode - decode.seconds, whole.peak_mib))
+    watch.stages.append(
+        Stage(f"denoise ({restorer.steps(settings)} steps)", whole.seconds - encode - decode.seconds, whole.peak_mib)
+    )
     watch.stages.append(decode)
     watch.time("paste", lambda: paste(photo.pixels, restored[0], aligned.matrix))
     return watch.stages

@@ -100,7 +100,8 @@ def main() -> None:
             chosen = {"steps": options.steps, "tile_batch": options.batch, "tile_overlap": overlap}
             rows.append(measure(restorer, low, RestoreSettings(tile=True, **chosen), device))
     print(f"{platform.machine()}, {device}, {torch.get_num_threads()} threads, torch {torch.__version__}")
-    print(f"{options.method}, {restorer.size} px squares, {options.steps} steps, {options.batch} tiles at once\n")
+    steps = restorer.steps(RestoreSettings(steps=options.steps))
+    print(f"{options.method}, {restorer.size} px squares, {steps} steps, {options.batch} tiles at once\n")
     print(table(rows))
 
 

@@ -21,6 +21,7 @@ ALBUM = Path(__file__).resolve().parents[2].parent / "shared" / "album"
 ANNA, BEN = "lfw-4606", "lfw-1043"  # two people of the album; the first is alone in photo 00
 SIZE = 128
 KEPT = 0.8  # of a square's contrast: little less, for the photo's grain is added to what is pasted back
+STEPS = 20  # where a call says nothing of them
 LIFT = 0.15  # what an unled square is raised by
 
 
@@ -61,7 +62,7 @@ class PlainRestorer:
         call = {"references": [len(r) for r in references], "seeds": list(seeds), "weights": weights}
         self.calls.append({**call, "settings": (settings.fidelity, settings.identity)})
         if progress:
-            progress(settings.steps, settings.steps)
+            progress(settings.steps or STEPS, settings.steps or STEPS)
         lifts = torch.tensor([0.0 if items else LIFT for items in references]).view(-1, 1, 1, 1)
         return KEPT * low + lifts + torch.tensor([0.05, 0.0, 0.0]).view(1, 3, 1, 1)
 

@@ -1,5 +1,6 @@
 """The restorer over a tiny family: real networks, random weights; what it restores to is noise, how it does is not."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from keepface.errors import RecipeError, WeightsError
 from keepface.faces.align import template_face
 from keepface.identity.embed import IdentityFeatures
 from keepface.image.files import to_uint8
+from keepface.methods.faceme import FaceMe
 
 from ..methods.ridfr_toy import opened
 from ..methods.ridfr_toy import people as people_with_tokens
@@ -115,6 +117,19 @@ def test_a_method_samples_as_it_was_published_where_nothing_is_asked_for(
         (SamplerSettings("unipc", 2, "noise", 1.0), 1.0),
         (SamplerSettings("unipc", 2, "noise", 0.5), 2.0),
     ]
+
+
+def test_steps_are_those_asked_for_else_the_methods_else_the_familys(
+    tiny_family_folder: Path, tiny_restorer: Restorer
+) -> None:
+    family = Family.from_pretrained(tiny_family_folder)
+    family.card = replace(family.card, steps=7)
+    ridfr = Restorer(opened(family), tiny_restorer.embedder, tiny_restorer.judge)
+    faceme = Restorer(FaceMe.load(family), tiny_restorer.embedder, tiny_restorer.judge)
+    assert faceme.steps(RestoreSettings()) == 7 and faceme.steps(RestoreSettings(steps=3)) == 3
+    assert ridfr.steps(RestoreSettings()) == 20  # [RIDFR, Sec. 4.1]
+    assert faceme.steps(RestoreSettings(sampler="ddpm")) == 50  # [FaceMe, Implementation Details]
+    assert faceme.steps(RestoreSettings(sampler="ddim", steps=9)) == 9
 
 
 def test_a_family_without_the_methods_weights_says_what_to_type(tiny_family_folder: Path) -> None:

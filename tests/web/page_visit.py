@@ -23,7 +23,7 @@ from keepface.web.jobs import Jobs
 from keepface.web.settings import ServeSettings
 from keepface.web.workshop import Workshop
 
-from ..engine.plain_restorer import PlainRestorer
+from ..engine.plain_restorer import STEPS, PlainRestorer
 
 DESK: dict[str, Any] = {"viewport": {"width": 1280, "height": 900}}
 HARMLESS = ("Method not implemented.",)  # what Gradio's own client says when a stream of events ends
@@ -44,9 +44,10 @@ class SteppingRestorer(PlainRestorer):
         weights: Sequence[Sequence[float]] | None = None,
         progress: Progress | None = None,
     ) -> Tensor:
-        for step in range(1, settings.steps + 1):
+        steps = settings.steps or STEPS
+        for step in range(1, steps + 1):
             if progress:
-                progress(step, settings.steps)
+                progress(step, steps)
             time.sleep(self.seconds_a_step)
         plain = super().restore_squares(low, references, settings, seeds, weights)
         return self.drawn(low, plain, references) + self.strength * patterns(seeds, low.shape[-1])

@@ -135,6 +135,7 @@ def variance_table(systems: Mapping[str, Mapping[str, Variance]], settings: Benc
 
 
 _FORMS = ("total", "pairwise")
+_STEPS = "each family's own number of"
 
 
 def _head(findings: Findings) -> list[Block]:
@@ -143,8 +144,8 @@ def _head(findings: Findings) -> list[Block]:
     cleaned = {None: "", True: ", low pictures cleaned first", False: ", low pictures not cleaned"}[restore.clean]
     asked = (
         f"{people} people, one photo each, squares of {findings.size} px; the same degraded picture and the same start "
-        f"noise in every row of a table. Seed {settings.seed}, {restore.steps} steps, {restore.sampler}{cleaned}. An "
-        "arrow says which way is better. "
+        f"noise in every row of a table. Seed {settings.seed}, {restore.steps or _STEPS} steps, {restore.sampler}"
+        f"{cleaned}. An arrow says which way is better. "
         f"Intervals: paired bootstrap over people, {settings.resamples} resamples; bold where "
         "zero is outside. A row with a smaller n is of fewer people: compare rows by the table of differences. A "
         "number in brackets counts the pictures of a mean that are fewer than n. Seconds are a face's share of its "

@@ -38,7 +38,7 @@ def bench(
     ] = None,
     preset: Presets = None,
     size: Annotated[int | None, typer.Option(help="Side of the squares, px.", show_default="the family's")] = None,
-    steps: Annotated[int, typer.Option(help="Sampling steps.")] = 20,
+    steps: Annotated[int | None, typer.Option(help="Sampling steps; the family's own number.")] = None,
     clean: Clean = None,
     seed: Annotated[int, typer.Option(help="Of degradations and start noise.", min=0)] = 0,
     limit: Annotated[int | None, typer.Option(help="Only the first so many people.", min=1)] = None,

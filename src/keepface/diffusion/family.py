@@ -64,6 +64,7 @@ class FamilyCard:
     latent_scale: LatentScale
     recogniser: str = "sface"  # the recogniser that conditions the model
     image_encoder: str = "efficientnet-lite0"
+    steps: int = 20  # of UniPC: fewer measured worse, more no better
     guidance: float = 1.0  # identity guidance that measured best; a call may choose another
     temperature: float = 1.0  # share of the start noise that measured best
     fidelity: float = 0.0  # share of the way from noise to leave out that measured best

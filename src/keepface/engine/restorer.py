@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 
 from jaxtyping import Float
 from torch import Tensor
@@ -26,6 +27,10 @@ from keepface.identity.recogniser import JUDGE, RECOGNISERS, Recogniser
 from keepface.image.colour import wavelet_colour_fix
 from keepface.methods import DEFAULTS, METHODS
 from keepface.methods.method import Defaults, Method, Personal, References
+
+MANY = 50  # steps of the samplers that need them [FaceMe, Implementation Details]
+
+Number = TypeVar("Number", int, float)
 
 
 class Restorer:
@@ -114,6 +119,12 @@ class Restorer:
     def cleans(self, settings: RestoreSettings) -> bool:
         """Tell whether the pre-cleaner runs first: as asked, else as the family learned this method."""
         return self.method.name in self.method.family.card.cleaned if settings.clean is None else settings.clean
+
+    def steps(self, settings: RestoreSettings) -> int:
+        """Return how many steps a face takes: as asked, else the method's or the family's own number."""
+        if settings.sampler != "unipc":
+            return settings.steps or MANY
+        return _chosen(settings.steps, DEFAULTS.get(self.method.name, Defaults()).steps, self.method.family.card.steps)
 
     def restore(
         self,
@@ -204,9 +215,10 @@ class Restorer:
         guidance = _chosen(settings.guidance, own.guidance, card.guidance)
         temperature = _chosen(settings.temperature, own.temperature, card.temperature)
         fidelity = _chosen(settings.fidelity, own.fidelity, card.fidelity)
-        return SamplerSettings(settings.sampler, settings.steps, own.start, temperature, fidelity), guidance
+        sampler = SamplerSettings(settings.sampler, self.steps(settings), own.start, temperature, fidelity)
+        return sampler, guidance
 
 
-def _chosen(call: float | None, method: float | None, family: float) -> float:
+def _chosen(call: Number | None, method: Number | None, family: Number) -> Number:
     """Take the call's value, else the method's own, else the family's."""
     return next((value for value in (call, method) if value is not None), family)

@@ -14,7 +14,7 @@ MAX_SCALE = 20  # times as long as before [PFStorer]
 class RestoreSettings:
     """How to restore; the defaults suit a photo nothing is known of."""
 
-    steps: int = 20  # sampling steps
+    steps: int | None = None  # sampling steps; None: of unipc as many as suit the family, of the others 50
     sampler: Literal["unipc", "ddim", "ddpm"] = "unipc"
     guidance: float | None = None  # classifier-free guidance; None: the method's own
     temperature: float | None = None  # share of the start noise, 0..1; less invents less; None: the family's own
@@ -42,7 +42,7 @@ class RestoreSettings:
     def __post_init__(self) -> None:
         floor = self.same_person_floor
         limits = {
-            "steps": (self.steps, 1, 1000),
+            "steps": (1 if self.steps is None else self.steps, 1, 1000),
             "guidance": (1.0 if self.guidance is None else self.guidance, 0, 100),
             "temperature": (1.0 if self.temperature is None else self.temperature, 0, 1),
             "fidelity": (0.0 if self.fidelity is None else self.fidelity, 0, 1),

@@ -13,8 +13,8 @@ METHODS: dict[str, Any] = {"faceme": FaceMe, "ridfr": RIDFR, "pfstorer": PFStore
 SETTINGS: dict[str, Any] = {"faceme": FaceMeSettings, "ridfr": RIDFRSettings, "pfstorer": PFStorerSettings}
 DEFAULTS = {
     "faceme": Defaults(),
-    "ridfr": Defaults(start="noise", guidance=1.0, temperature=1.0, fidelity=0.0),
-    "pfstorer": Defaults(guidance=1.0, temperature=1.0, fidelity=0.0, takes_any_crop=True),
+    "ridfr": Defaults(start="noise", steps=20, guidance=1.0, temperature=1.0, fidelity=0.0),
+    "pfstorer": Defaults(steps=20, guidance=1.0, temperature=1.0, fidelity=0.0, takes_any_crop=True),
 }
 PHASES = {  # phases that ask for nothing are left out
     "faceme": {"base": Phase(has_low=False)},

@@ -28,6 +28,7 @@ class Defaults:
     """How a method samples where a call leaves it open; `None` takes what the family's card says."""
 
     start: StartName = "low"
+    steps: int | None = None
     guidance: float | None = None
     temperature: float | None = None
     fidelity: float | None = None

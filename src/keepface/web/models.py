@@ -53,7 +53,7 @@ class AlbumOptions(_Asked):
     seed: int = Field(0, ge=0, lt=2**63)
     candidates: int = Field(1, ge=1, le=MOST, description="Of each face; the best is taken.")
     strip_gps: bool = False
-    steps: int = Field(20, ge=1, le=1000)
+    steps: int | None = Field(None, ge=1, le=1000)
     sampler: Literal["unipc", "ddim", "ddpm"] = "unipc"
     guidance: float | None = Field(None, ge=0, le=100)
     temperature: Share | None = None

@@ -23,23 +23,23 @@ WHO = [
     ("Somebody else: I give photos of them", GIVEN),
 ]
 MOST_VERSIONS = 4
-FREE = RestoreSettings()
 
 
 @dataclass(frozen=True)
 class Offer:
-    """What the family can do; `fidelity` is its own, of its first method."""
+    """What the family can do; fidelity and steps are its own, of its first method."""
 
     methods: tuple[str, ...] = ("faceme",)
     fidelity: float = 0.0
+    steps: int = 20
 
 
 def offer_of(workshop: Workshop) -> Offer:
     """Read it from the family's card, without loading a network."""
     with contextlib.suppress(KeepfaceError, OSError):
         methods = workshop.methods() or Offer().methods
-        own = DEFAULTS.get(methods[0], Defaults()).fidelity
-        return Offer(methods, read_card(locate(workshop.settings.family)).fidelity if own is None else own)
+        own, card = DEFAULTS.get(methods[0], Defaults()), read_card(locate(workshop.settings.family))
+        return Offer(methods, card.fidelity if own.fidelity is None else own.fidelity, own.steps or card.steps)
     return Offer()
 
 
@@ -87,7 +87,7 @@ class WishForm:
         self.likeness = gr.Slider(
             0,
             1,
-            value=FREE.identity,
+            value=RestoreSettings().identity,
             step=0.05,
             label="Likeness",
             info="How strongly the person's other photos lead. 0: as if there were none.",
@@ -121,7 +121,7 @@ class WishForm:
                 visible=len(self.offer.methods) > 1,
             )
             self.steps = gr.Slider(
-                1, 50, value=FREE.steps, step=1, label="Steps", info="Fewer are faster and rougher.", buttons=[]
+                1, 50, value=self.offer.steps, step=1, label="Steps", info="Fewer are faster and rougher.", buttons=[]
             )
             self.seed = gr.Number(
                 value=0, precision=0, minimum=0, label="Seed", info="Another number gives another drawing.",
@@ -149,14 +149,14 @@ class WishForm:
         references = in_memory(given[self.references], self.workshop.settings) if who == GIVEN else ()
         if who == GIVEN and not references:
             raise RecipeError("drop photos of the person first, or choose somebody of your library")
-        fidelity = round(1.0 - given[self.detail], 2)
+        fidelity, steps = round(1.0 - given[self.detail], 2), int(given[self.steps])
         wish = Wish(
             method=given[self.method],
             everybody=who == EVERYBODY,
             person=given[self.person] if who == ONE else None,
             references=references,
             settings=RestoreSettings(
-                steps=int(given[self.steps]),
+                steps=None if steps == self.offer.steps else steps,
                 fidelity=None if fidelity == round(self.offer.fidelity, 2) else fidelity,
                 identity=float(given[self.likeness]),
                 keep_worse=bool(given[self.keep_worse]),

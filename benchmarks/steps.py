@@ -1,0 +1,106 @@
+"""Quality against sampling steps: each number of steps on the same people, photos and noise; prints a Markdown table.
+
+    python benchmarks/steps.py packs/val --preset medium --steps 20 8 4 2 1
+
+Validation people, one photo each, led by one other photo. Differences are paired, with 95 % bootstrap intervals,
+against the first number of steps.
+"""
+
+import argparse
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from keepface.bench.plan import Target, plan
+from keepface.data.prepare import Pack
+from keepface.degrade.chains import PRESETS, draw, replay
+from keepface.engine.restorer import Restorer
+from keepface.engine.settings import RestoreSettings
+from keepface.faces.align import template_face
+from keepface.identity.embed import IdentityFeatures
+from keepface.image.files import from_uint8
+from keepface.metrics.statistics import paired_bootstrap
+from keepface.metrics.table import METRICS, Instruments
+from keepface.seeds import derive, numpy_generator
+
+NAMES = ("identity similarity", "effnet distance", "psnr", "niqe")
+BATCH = 16
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """What is restored: the truth, the low squares, who leads each, and their seeds."""
+
+    clean: Float[Tensor, "n 3 s s"]
+    low: Float[Tensor, "n 3 s s"]
+    led_by: list[list[IdentityFeatures]]
+    seeds: list[int]
+
+    @classmethod
+    def of(cls, pack: Pack, targets: Sequence[Target], preset: str) -> "Task":
+        """Degrade each target as `keepface bench` does, and take its first reference."""
+        clean = torch.stack([from_uint8(pack.square(target.photo)) for target in targets])
+        draws = [draw(PRESETS[preset], numpy_generator(0, "bench", preset, one.person), pack.size) for one in targets]
+        low = torch.stack([replay(steps, square) for steps, square in zip(draws, clean, strict=True)])
+        seeds = [derive(0, "steps", target.person) for target in targets]
+        return cls(clean, low, [[features(pack, target.references[0])] for target in targets], seeds)
+
+    def restored(self, restorer: Restorer, steps: int) -> Float[Tensor, "n 3 s s"]:
+        """Restore all, a batch at a time."""
+        parts, settings = [], RestoreSettings(steps=steps)
+        for begin in range(0, len(self.low), BATCH):
+            part = slice(begin, begin + BATCH)
+            parts.append(restorer.restore_squares(self.low[part], self.led_by[part], settings, self.seeds[part]))
+        return torch.cat(parts)
+
+
+def features(pack: Pack, photo: int) -> IdentityFeatures:
+    """Return the features that the pack holds of a photo."""
+    vectors = (pack.features[name][0, photo] for name in ("recogniser", "image"))
+    return IdentityFeatures(*vectors, template_face(pack.size), {})
+
+
+def main() -> None:
+    """Read the arguments, restore, judge, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("pack", type=Path, help="prepared validation pack")
+    parser.add_argument("--family", default="compact")
+    parser.add_argument("--method", default="faceme")
+    parser.add_argument("--preset", default="medium", choices=sorted(PRESETS))
+    parser.add_argument("--limit", type=int, help="people; all, if it is left out")
+    parser.add_argument("--steps", type=int, nargs="+", default=[20, 8, 4, 2, 1])
+    parser.add_argument("--device")
+    given = parser.parse_args()
+    pack, instruments = Pack(given.pack), Instruments.load()
+    restorer = Restorer.from_pretrained(given.family, given.method, given.device)
+    task = Task.of(pack, plan(pack.identities, pack.native_px)[: given.limit], given.preset)
+    print(f"{given.method}, {given.preset}, n = {len(task.low)}, one reference each\n")
+    print(f"| steps | {' | '.join(NAMES)} | s a face |\n|---:|{'---|' * len(NAMES)}---:|")
+    first: list[list[float]] = []
+    for steps in given.steps:
+        started = time.perf_counter()
+        made = task.restored(restorer, steps)
+        seconds = (time.perf_counter() - started) / len(made)
+        pairs = list(zip(made, task.clean, strict=True))
+        values = [[METRICS[name].function(*pair, instruments).value for pair in pairs] for name in NAMES]
+        first = first or values
+        cells = [cell(now, then) for now, then in zip(values, first, strict=True)]
+        print(f"| {steps} | {' | '.join(cells)} | {seconds:.2f} |", flush=True)
+
+
+def cell(now: list[float], then: list[float]) -> str:
+    """Write a mean, and its difference from the first number of steps."""
+    mean = f"{sum(now) / len(now):.3f}"
+    if now is then:
+        return mean
+    told = paired_bootstrap(now, then, 0)
+    return f"{mean} ({told.mean:+.3f} [{told.low:+.3f}, {told.high:+.3f}])"
+
+
+if __name__ == "__main__":
+    main()
