@@ -28,7 +28,7 @@ from keepface.metrics.statistics import paired_bootstrap
 from keepface.metrics.table import METRICS, Instruments
 from keepface.seeds import derive, numpy_generator
 
-NAMES = ("identity similarity", "effnet distance", "psnr", "niqe")
+NAMES = ("identity similarity", "effnet distance", "psnr")
 BATCH = 16
 
 
