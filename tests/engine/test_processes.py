@@ -141,7 +141,7 @@ def test_small_albums_and_what_shares_no_batch_stay_in_one_process(
     tiny_restorer: Restorer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
-    assert [processes_for(photos, tiny_restorer, PLAIN) for photos in (1, 7, 8, 1000)] == [1, 1, 2, 2]
+    assert [processes_for(photos, tiny_restorer, PLAIN) for photos in (1, 47, 48, 1000)] == [1, 1, 2, 2]
     assert processes_for(1000, tiny_restorer, Options(RestoreSettings(), candidates=3)) == 1
     assert processes_for(1000, tiny_restorer, Options(RestoreSettings(tile=True))) == 1
     monkeypatch.setattr(torch, "get_num_threads", lambda: 64)

@@ -18,6 +18,7 @@ from multiprocessing.context import SpawnProcess
 from multiprocessing.sharedctypes import Synchronized
 from typing import Generic, TypeVar
 
+import cv2
 import torch
 
 from keepface.engine.album import Keep, Kept, Studio, restore_here
@@ -30,7 +31,7 @@ from keepface.engine.worker import Task, Worker
 from keepface.errors import KeepfaceError
 
 MOST_PROCESSES = 4  # ours
-FEWEST_PHOTOS = 8  # ours: a process takes seconds to begin
+FEWEST_PHOTOS = 48  # ours, measured: below it the seconds that a process takes to begin are not won back
 RUNTIME = 2**30  # ours: bytes that a process needs besides its networks
 NETWORKS = 4  # ours: all that is loaded, in sizes of the UNet
 LOST = 60.0  # ours: seconds after which a process that keeps the others waiting is taken for dead
@@ -74,7 +75,7 @@ class InProcesses:
         """
         processes = min(self.processes, len(items))
         batching = replace(studio.batching, workers=max(1, studio.batching.workers // processes))
-        with _torch_threads(self.threads):
+        with _threads(self.threads):
             if processes <= 1:
                 yield from restore_here(items, studio, keep)
                 return
@@ -198,11 +199,13 @@ def _end_with_parent() -> None:
 
 
 @contextmanager
-def _torch_threads(count: int) -> Iterator[None]:
+def _threads(count: int) -> Iterator[None]:
     """Compute with so many threads, and then with as many as before."""
-    before = torch.get_num_threads()
+    before = torch.get_num_threads(), cv2.getNumThreads()
     torch.set_num_threads(count)
+    cv2.setNumThreads(count)
     try:
         yield
     finally:
-        torch.set_num_threads(before)
+        torch.set_num_threads(before[0])
+        cv2.setNumThreads(before[1])

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
+import cv2
 import torch
 
 from keepface.engine.batch import Batching, Item, Outcome, restore_each
@@ -29,10 +30,11 @@ class Task(Generic[Made]):
 
 
 class Worker(Generic[Made]):
-    """The networks of one process; it sets how many threads torch has there."""
+    """The networks of one process; it sets how many threads torch and OpenCV have there."""
 
     def __init__(self, task: Task[Made]) -> None:
         torch.set_num_threads(task.threads)
+        cv2.setNumThreads(task.threads)
         self._task = task
         self._restorer, self._references = task.load()
 
