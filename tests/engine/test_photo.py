@@ -209,7 +209,12 @@ def test_a_face_that_would_become_a_stranger_is_cleaned_instead_where_there_is_a
     drawing.cleaned = lambda low: (low + 0.02).clamp(0, 1)  # a little lighter, and the same person still
     cleaned = restore_photo(drawing, photo, person(ANNA), replace(TRUSTING, harmonise=False))
     face = cleaned.faces[0]
-    assert face.restored and face.reason is not None and face.reason.startswith("only cleaned: drawn anew it would")
+    assert (
+        face.restored
+        and face.is_only_cleaned
+        and face.reason is not None
+        and face.reason.startswith("only cleaned: drawn anew it would")
+    )
     assert face.similarity.output_to_references == pytest.approx(face.similarity.input_to_references, abs=0.05)
     assert 0.01 < (cleaned.image.pixels - photo.pixels).max() < 0.06  # 0.02, and what drawing it twice over changes
     drawing.cleaned = lambda low: 1 - low  # a cleaner that makes a stranger too

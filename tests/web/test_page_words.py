@@ -54,7 +54,8 @@ def test_doubt_and_only_cleaned_are_marked() -> None:
     doubtful = replace(
         FACE, reason="restored, but less like the references than before (0.40 to 0.27): keep the old face"
     )
-    cleaned = replace(FACE, reason="only cleaned: drawn anew it would be less like the references (0.64 to 0.48)")
+    why = "only cleaned: drawn anew it would be less like the references (0.64 to 0.48)"
+    cleaned = replace(FACE, reason=why, is_only_cleaned=True)
     assert 'kf-pill kf-warn">restored' in words.face(1, doubtful, ("a", "b"))
     assert 'kf-pill kf-warn">only cleaned' in words.face(1, cleaned, ("a", "b"))
 

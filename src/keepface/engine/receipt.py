@@ -89,7 +89,7 @@ def only_cleaned(drawn: FaceResult, cleaned: FaceResult) -> FaceResult:
         reason = (
             f"only cleaned: drawn anew it would hardly be the references' person ({drawn.same_person_probability:.2f})"
         )
-    return replace(cleaned, reason=reason, is_matched=False)
+    return replace(cleaned, reason=reason, is_matched=False, is_only_cleaned=True)
 
 
 def left_alone(result: FaceResult) -> FaceResult:

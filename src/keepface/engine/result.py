@@ -41,6 +41,7 @@ class FaceResult:
     same_person_probability: float | None = None  # of the person compared with; see docs/receipts.md
     is_matched: bool = False  # to this person by keepface; False: on the user's word, or to nobody
     input_probability: float | None = None  # by the photo alone, before anything was restored
+    is_only_cleaned: bool = False  # restored by the pre-cleaner alone: what was drawn anew was taken back
     candidates: tuple[Candidate, ...] = ()  # best first, where several were asked for
 
     def to_json(self) -> dict[str, Any]:

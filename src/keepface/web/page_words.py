@@ -170,7 +170,7 @@ def headline(restoration: Restoration) -> str:
         return remark(f"The whole picture was restored, in {seconds}.", "good")
     if not faces or faces[0].box is None:
         return remark(OUTCOMES[NO_FACE], "warn")
-    cleaned = sum(face.restored and _is_only_cleaned(face) for face in faces)
+    cleaned = sum(face.restored and face.is_only_cleaned for face in faces)
     drawn = sum(face.restored for face in faces) - cleaned
     left = len(faces) - drawn - cleaned
     if left == len(faces):
@@ -181,10 +181,6 @@ def headline(restoration: Restoration) -> str:
         f"{left} left as {'it was' if left == 1 else 'they were'}" if left else "",
     ]
     return remark(f"{', '.join(filter(None, parts))}. It took {seconds}.", "good")
-
-
-def _is_only_cleaned(result: FaceResult) -> bool:
-    return (result.reason or "").startswith("only cleaned")
 
 
 def face(number: int, result: FaceResult, crops: tuple[str, str], shares: Shares | None = None) -> str:
@@ -212,7 +208,7 @@ def glimpse(name: str, address: str) -> str:
 def _done(result: FaceResult) -> tuple[str, Tone]:
     if not result.restored:
         return "left as it was", "calm"
-    if _is_only_cleaned(result):
+    if result.is_only_cleaned:
         return "only cleaned", "warn"
     return "restored", "warn" if DOUBT in (result.reason or "") else "good"
 
