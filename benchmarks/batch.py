@@ -121,7 +121,7 @@ def in_processes(options: argparse.Namespace, sources: list[Path], studio: Studi
 
 def replace_batch(studio: Studio, squares: int) -> Studio:
     """Return the same studio with batches of another length."""
-    return Studio(studio.restorer, studio.references, studio.options, replace(studio.batching, squares=squares))
+    return replace(studio, batching=replace(studio.batching, squares=squares))
 
 
 def on_ray(options: argparse.Namespace, sources: list[Path], studio: Studio, folder: Path) -> list[Row]:

@@ -153,7 +153,8 @@ class _Album:
         cores = torch.get_num_threads()
         usual = wanted.processes or processes_for(photos, studio.restorer, studio.options)
         threads = manifest.agreed("threads", max(1, cores // usual))
-        return InProcesses(self.model.load, wanted.processes or max(1, cores // threads), threads)
+        processes = wanted.processes or min(usual, max(1, cores // threads))
+        return InProcesses(self.model.load, processes, threads)
 
 
 def _worked(

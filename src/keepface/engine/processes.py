@@ -1,8 +1,8 @@
 """An album in several processes of this machine, each with networks of its own and a share of the cores.
 
-Threads that pass faces through the networks together wait for each other more than they gain; processes of one thread
-each do nearly twice as much (docs/batch.md). This process is one of them, and begins while the others load. Photos
-are handed out one by one, so that no process has nothing to do while another has a row of them.
+Threads that pass faces through the networks together wait for each other; two processes of one thread each do more
+than one of two threads, once they have begun (docs/batch.md). This process is one of them, and begins while the others
+load. Photos are handed out one by one, so that no process has nothing to do while another has a row of them.
 """
 
 import os
