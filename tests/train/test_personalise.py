@@ -7,12 +7,14 @@ import pytest
 import torch
 from torch import Tensor
 
+from keepface.diffusion.cleaner import Cleaner, CleanerSettings
+from keepface.diffusion.family import Family
 from keepface.errors import DataError, RecipeError
 from keepface.methods.pfstorer import PFStorer
 from keepface.train.personalise import Callbacks, Tunable, TuneSettings, draw_batch, face_square, personalise
 from keepface.weights.store import read_metadata, read_safetensors
 
-from ..methods.pfstorer_toy import opened, photos_of
+from ..methods.pfstorer_toy import opened, photos_of, save_opened
 from ..toy import SIDE, SIZE
 
 QUICK = TuneSettings(steps=4, batch=2, save_every=2, degradations=("light",), preview_every=2, preview_steps=1)
@@ -97,6 +99,41 @@ def test_a_photo_is_led_by_another_and_a_single_one_by_itself(method: PFStorer) 
         assert all(photo != other for photo, other in zip(shown, batch.reference.tolist(), strict=True))
     assert {int(i) for batch in batches for i in batch.reference} == {0, 1, 2, 3}
     assert draw_batch(PHOTOS[:1], None, method.family, 0, settings).reference.tolist() == [0] * 8
+
+
+def test_a_method_that_learned_from_cleaned_pictures_is_tuned_on_them(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The cleaner here adds an eighth to every pixel; what the preview shows as given is not cleaned."""
+    folder = tmp_path / "family"
+    save_opened(folder)
+    cleaner = Cleaner.begin(CleanerSettings(channels=(8, 8), layers=1, shrink=2), SIZE, seed=0)
+    torch.nn.init.constant_(cleaner.network.conv_out.bias, 0.125)
+    cleaner.save(folder, torch.float32)
+    family = Family.from_pretrained(str(folder), torch.device("cpu"))
+    method = PFStorer.load(replace(family, card=replace(family.card, cleaned=("pfstorer",))))
+    seen: list[Tensor] = []
+    loss = method.loss
+    monkeypatch.setattr(method, "loss", lambda batch, phase: (seen.append(batch.low), loss(batch, phase))[1])
+    given: list[Tensor] = []
+    settings = replace(QUICK, steps=2)
+    personalise(
+        method, PHOTOS, tmp_path / "run", settings, callbacks=Callbacks(preview=lambda *found: given.append(found[1]))
+    )
+    drawn = [draw_batch(PHOTOS, None, method.family, step, settings).low for step in range(2)]
+    assert len(seen) == 2
+    for shown, low in zip(seen, drawn, strict=True):
+        assert torch.allclose(shown, (low + 0.125).clamp(0, 1), atol=1e-6)
+    personalise(
+        PFStorer.load(family),
+        PHOTOS,
+        tmp_path / "plain",
+        settings,
+        callbacks=Callbacks(preview=lambda *found: given.append(found[1])),
+    )
+    assert torch.equal(given[0], given[1])
+    with pytest.raises(RecipeError, match="other photos, settings or another base"):
+        personalise(PFStorer.load(family), PHOTOS, tmp_path / "run", settings)
 
 
 def test_a_batch_is_a_function_of_step_and_seed_alone(method: PFStorer) -> None:

@@ -96,6 +96,11 @@ class Cleaner(nn.Module):
             )
         return cleaner.to(family.device, family.dtype).eval()
 
+    @classmethod
+    def learned_with(cls, family: Family, method: str) -> "Cleaner | None":
+        """Load a family's cleaner if the method learned from what it makes; else `None`."""
+        return cls.load(family) if method in family.card.cleaned else None
+
     def save(self, family: Path, dtype: torch.dtype = torch.float16) -> None:
         """Write the cleaner into the family's folder `family`."""
         save_network(self.network, family / FOLDER, dtype)

@@ -7,7 +7,7 @@ ends in the same file as an unbroken one. Where checkpoints are kept is the call
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from keepface.config import to_dict
 from keepface.degrade.chains import PRESETS, draw, replay_batch
 from keepface.device import DTYPES
+from keepface.diffusion.cleaner import Cleaner
 from keepface.diffusion.family import Family
 from keepface.diffusion.personal_part import PersonalBatch, Variant
 from keepface.diffusion.sampler import SamplerSettings, Step
@@ -197,7 +198,7 @@ def tune(
 ) -> dict[str, str]:
     """Tune a person on their photos (3 to 5; RGB, 0..1, the face in the middle), and return notes for their file.
 
-    The method has the person loaded then.
+    The method has the person loaded then. Low pictures are shown cleaned where the family learned the method so.
 
     Args:
         photos: squares of the family's size, or larger ones for squares to be cut from at random.
@@ -217,15 +218,17 @@ def tune(
     optimiser = torch.optim.AdamW(method.parameter_groups(), betas=(0.9, 0.999), eps=1e-8)
     state = TrainState(networks, optimiser, {})
     keeping.resume(state)
+    cleaner = Cleaner.learned_with(method.family, method.name)
     while state.step < settings.steps:
-        loss = _step(method, state, draw_batch(photos, prior, method.family, state.step, settings), settings)
+        batch = draw_batch(photos, prior, method.family, state.step, settings)
+        loss = _step(method, state, _cleaned(batch, cleaner), settings)
         is_last = state.step == settings.steps
         if state.step % settings.save_every == 0 or is_last:
             keeping.save(state)
         if callbacks.progress:
             callbacks.progress(state.step, settings.steps, loss)
         if callbacks.preview and settings.preview_every and (state.step % settings.preview_every == 0 or is_last):
-            callbacks.preview(state.step, *preview(method, faces[:1], settings))
+            callbacks.preview(state.step, *preview(method, faces[:1], settings, cleaner))
     networks.eval().requires_grad_(False)
     return _notes(settings, optimiser, text)
 
@@ -240,7 +243,8 @@ def plan(
     shown = [*photos, *([] if prior is None else [prior])]
     seen = [hashlib.sha256(photo.cpu().contiguous().numpy().tobytes()).hexdigest() for photo in shown]
     kept = {name: value for name, value in to_dict(settings).items() if name not in CHANGES_NOTHING}
-    return json.dumps({"settings": kept, "photos": seen, "base": method.base_hash()}, indent=1) + "\n"
+    cleaned = {"cleaned": True} if method.name in method.family.card.cleaned else {}
+    return json.dumps({"settings": kept, "photos": seen, "base": method.base_hash(), **cleaned}, indent=1) + "\n"
 
 
 def plan_digest(text: str) -> str:
@@ -275,13 +279,21 @@ def draw_batch(
 
 
 def preview(
-    method: Tunable, photo: Float[Tensor, "1 3 s s"], settings: TuneSettings
+    method: Tunable, photo: Float[Tensor, "1 3 s s"], settings: TuneSettings, cleaner: Cleaner | None = None
 ) -> tuple[Float[Tensor, "3 s s"], Float[Tensor, "3 s s"]]:
     """Restore a photo that was made low, always the same way, for the person as far as they are learned."""
     low = _degrade(photo, settings, numpy_generator(settings.seed, "preview"))
     who = References(torch.zeros(1, 0), torch.zeros(1, 0), torch.ones(1))
-    steps: list[Step] = list(method.restore(low, [who], SamplerSettings(steps=settings.preview_steps), 1.0, [0]))
+    shown = cleaner.clean(low) if cleaner else low
+    steps: list[Step] = list(method.restore(shown, [who], SamplerSettings(steps=settings.preview_steps), 1.0, [0]))
     return low[0], method.family.decode(steps[-1].x_t)[0]
+
+
+def _cleaned(batch: PersonalBatch, cleaner: Cleaner | None) -> PersonalBatch:
+    if cleaner is None:
+        return batch
+    known = batch.prior and (batch.prior[0], cleaner.clean(batch.prior[1]))
+    return replace(batch, low=cleaner.clean(batch.low), prior=known)
 
 
 def _degrade(squares: Float[Tensor, "b 3 s s"], settings: TuneSettings, rng: Any) -> Float[Tensor, "b 3 s s"]:
