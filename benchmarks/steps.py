@@ -16,9 +16,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from keepface.bench.photos import degraded
 from keepface.bench.plan import Target, plan
 from keepface.data.prepare import Pack
-from keepface.degrade.chains import PRESETS, draw, replay
+from keepface.degrade.chains import PRESETS
 from keepface.engine.restorer import Restorer
 from keepface.engine.settings import RestoreSettings
 from keepface.faces.align import template_face
@@ -26,7 +27,7 @@ from keepface.identity.embed import IdentityFeatures
 from keepface.image.files import from_uint8
 from keepface.metrics.statistics import paired_bootstrap
 from keepface.metrics.table import METRICS, Instruments
-from keepface.seeds import derive, numpy_generator
+from keepface.seeds import derive
 
 NAMES = ("identity similarity", "effnet distance", "psnr")
 BATCH = 16
@@ -45,8 +46,8 @@ class Task:
     def of(cls, pack: Pack, targets: Sequence[Target], preset: str) -> "Task":
         """Degrade each target as `keepface bench` does, and take its first reference."""
         clean = torch.stack([from_uint8(pack.square(target.photo)) for target in targets])
-        draws = [draw(PRESETS[preset], numpy_generator(0, "bench", preset, one.person), pack.size) for one in targets]
-        low = torch.stack([replay(steps, square) for steps, square in zip(draws, clean, strict=True)])
+        shown = zip(clean, targets, strict=True)
+        low = torch.stack([degraded(square, preset, target.person, 0) for square, target in shown])
         seeds = [derive(0, "steps", target.person) for target in targets]
         return cls(clean, low, [[features(pack, target.references[0])] for target in targets], seeds)
 

@@ -13,12 +13,11 @@ import sys
 from pathlib import Path
 
 from keepface.bench.instruments import load_instruments
-from keepface.bench.photos import open_photos
+from keepface.bench.photos import degraded, open_photos
 from keepface.bench.plan import plan
-from keepface.degrade.chains import PRESETS, draw, replay
+from keepface.degrade.chains import PRESETS
 from keepface.errors import KeepfaceError
 from keepface.metrics.table import METRICS
-from keepface.seeds import numpy_generator
 
 MEASURED = ("psnr", "ssim", "effnet distance", "identity similarity")
 
@@ -41,8 +40,7 @@ def main() -> None:
         values: dict[str, list[float]] = {name: [] for name in MEASURED}
         for target in targets:
             truth = photos.square(target.photo, given.size)
-            rng = numpy_generator(given.seed, "bench", preset, target.person)
-            low = replay(draw(PRESETS[preset], rng, given.size), truth)
+            low = degraded(truth, preset, target.person, given.seed)
             for name in MEASURED:
                 values[name].append(METRICS[name].function(low, truth, instruments).value)
         finite = ([value for value in column if math.isfinite(value)] for column in values.values())

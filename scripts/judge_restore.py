@@ -12,9 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
+from keepface.bench.photos import degraded
 from keepface.bench.plan import Target, plan
 from keepface.data.prepare import Pack
-from keepface.degrade.chains import PRESETS, draw, replay
+from keepface.degrade.chains import PRESETS
 from keepface.engine.photo import restore_photo
 from keepface.engine.references import Reference, References
 from keepface.engine.restorer import Restorer
@@ -22,7 +23,7 @@ from keepface.engine.settings import RestoreSettings
 from keepface.identity.embed import SAME_PERSON, IdentityFeatures, square_face
 from keepface.image.files import Photo, from_uint8
 from keepface.metrics.table import METRICS, Instruments
-from keepface.seeds import derive, numpy_generator
+from keepface.seeds import derive
 
 NAMES = ("identity similarity", "effnet distance", "psnr")
 
@@ -39,8 +40,7 @@ def main() -> None:
     rows, verdicts = [], Counter()
     for target in plan(pack.identities, pack.native_px)[: given.limit]:
         clean = from_uint8(pack.square(target.photo))
-        draws = draw(PRESETS[given.preset], numpy_generator(0, "bench", given.preset, target.person), pack.size)
-        low = replay(draws, clean)
+        low = degraded(clean, given.preset, target.person, 0)
         made = restore_photo(
             restorer, Photo(low), references(restorer, pack, target), RestoreSettings(), derive(0, target.person), True
         )

@@ -10,6 +10,7 @@ from torch import Tensor
 from keepface.data.prepare import Pack, side_with_margin
 from keepface.data.shards import MARGIN, MIN_NATIVE_PX, LeftOut, read_shards
 from keepface.data.shards import Row as Photograph
+from keepface.degrade.chains import PRESETS, draw, replay
 from keepface.errors import DataError, FaceError, KeepfaceError
 from keepface.faces.align import FFHQ_SIDE, ffhq_template, scale_of, similarity, warp
 from keepface.faces.detect import Detector
@@ -17,6 +18,7 @@ from keepface.faces.face import Face
 from keepface.identity.embed import FaceFinder, reference_face
 from keepface.image.files import from_uint8, read_photo
 from keepface.image.size import resize
+from keepface.seeds import numpy_generator
 
 SPLIT = "val"
 
@@ -131,6 +133,12 @@ def open_photos(folder: Path) -> Photos:
         f"{folder}: neither a prepared pack (images.npy), shards ({SPLIT}-*.parquet), nor people (person/photo.jpg); "
         "make a pack with: keepface data prepare SOURCE PACK --size 128"
     )
+
+
+def degraded(truth: Float[Tensor, "3 s s"], preset: str, person: str, seed: int) -> Float[Tensor, "3 s s"]:
+    """Degrade a target's square: the same draws for a person under a preset in every suite, script and benchmark."""
+    rng = numpy_generator(seed, "bench", preset, person)
+    return replay(draw(PRESETS[preset], rng, truth.shape[-1]), truth)
 
 
 def _sized(image: Float[Tensor, "3 t t"], size: int) -> Float[Tensor, "3 s s"]:

@@ -12,7 +12,7 @@ from keepface.bench.features import Vectors
 from keepface.bench.instruments import load_instruments
 from keepface.bench.lines import Line, System, comparisons, lines, systems, varied
 from keepface.bench.makers import Batch, BlindMaker, CopyMaker, Load, Maker, SquareRestorer, SystemMaker
-from keepface.bench.photos import Photos, open_photos
+from keepface.bench.photos import Photos, degraded, open_photos
 from keepface.bench.pictures import Pictures
 from keepface.bench.plan import Target, plan
 from keepface.bench.report import Findings, write_report
@@ -21,14 +21,13 @@ from keepface.bench.sets import EFFNET, FID, TRUTH, Variance, effnet_distances, 
 from keepface.bench.settings import FREE, BenchSettings, Blind
 from keepface.bench.suite import Suite, find_suite
 from keepface.config import to_dict
-from keepface.degrade.chains import PRESETS, draw, replay
 from keepface.engine.restorer import Restorer
 from keepface.errors import DataError, KeepfaceError, RecipeError
 from keepface.identity.embed import square_face
 from keepface.identity.image_encoder import INPUT_PX, POOLED_DIM
 from keepface.image.size import resize
 from keepface.metrics.table import METRICS, Instruments, load_scorers
-from keepface.seeds import derive, numpy_generator
+from keepface.seeds import derive
 
 Progress = Callable[[int, int], None]  # pictures done, pictures in all
 
@@ -219,8 +218,7 @@ class _Run:
 
     def _low(self, preset: str, target: Target) -> Float[Tensor, "3 s s"]:
         """Return the target as the preset degrades it: the same picture on every line."""
-        rng = numpy_generator(self.settings.seed, "bench", preset, target.person)
-        return replay(draw(PRESETS[preset], rng, self.size), self._square(target.photo))
+        return degraded(self._square(target.photo), preset, target.person, self.settings.seed)
 
     def _batch(self, maker: Maker, preset: str, line: Line, placed: Sequence[tuple[int, Target]]) -> list[Result]:
         targets = [target for _, target in placed]
