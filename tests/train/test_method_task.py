@@ -11,7 +11,7 @@ from keepface.diffusion.cleaner import Cleaner, CleanerSettings
 from keepface.diffusion.family import Family
 from keepface.engine.restorer import Restorer
 from keepface.engine.settings import RestoreSettings
-from keepface.errors import RecipeError, WeightsError
+from keepface.errors import DataError, RecipeError, WeightsError
 from keepface.train.loop import Task, train
 from keepface.train.recipe import Recipe
 from keepface.train.run import make_task
@@ -98,10 +98,10 @@ def start_ridfr(tiny_family_folder: Path, toy_pack: Pack, people_of_three: Pack,
     method.save(tmp_path / "led")
     shutil.copytree(tiny_family_folder / "faceme", tmp_path / "led" / "faceme")
 
-    def make(phase: str, **tables: Any) -> tuple[Task, Recipe]:
+    def make(phase: str, packs: tuple[Pack, Pack] = (toy_pack, people_of_three), **tables: Any) -> tuple[Task, Recipe]:
         told = {"task": "ridfr", "phase": phase, "init_from": str(tmp_path / "led"), **tables}
         made = from_dict(Recipe, told, "test")
-        return make_task(made, toy_pack, people_of_three), made
+        return make_task(made, *packs), made
 
     return make
 
@@ -127,6 +127,18 @@ def test_a_recipe_that_draws_other_references_than_its_phase_needs_says_what_to_
             start_ridfr("alignment", batch=batch)
     with pytest.raises(RecipeError, match="method 'ridfr' takes no losses on pictures"):
         start_ridfr("content", loss={"identity": 1.0})
+
+
+def test_a_phase_without_identity_learns_from_packs_without_features(
+    start_ridfr: Any, toy_pack: Pack, tmp_path: Path
+) -> None:
+    packs = tuple(prepare(ToyPeople(2, 2), tmp_path / name, SIZE) for name in ("train", "val"))
+    task, made = start_ridfr("content", optim={"steps": 1, "batch": 2}, run={"validate_items": 2}, packs=packs)
+    assert task.batch(0, 2).recogniser.shape[-1] == 0
+    folder = train(task, made, tmp_path / "run")
+    assert Restorer.from_pretrained(folder, method="ridfr", device="cpu").size == SIZE
+    with pytest.raises(DataError, match="val: has no identity features"):
+        start_ridfr("alignment", batch=OTHERS, packs=(toy_pack, packs[1]))
 
 
 @pytest.mark.parametrize(("phase", "numbers"), [("content", 3), ("alignment", 4)])

@@ -130,7 +130,9 @@ def assemble(
     """
     drawn = sampler.batch(step, size, seed)
     rng = generator(seed, "diffusion", step)
-    recogniser, image, tokens = drawn.features["recogniser"], drawn.features["image"], None
+    nothing = torch.zeros(*drawn.is_dropped.shape, 1, 0)  # of a pack without features, for phases without identity
+    recogniser, image = (drawn.features.get(name, nothing) for name in ("recogniser", "image"))
+    tokens = None
     if photos:
         made = photos.features(drawn.plan, step, seed)
         recogniser, tokens = made["recogniser"], made["tokens"]

@@ -10,7 +10,8 @@ from keepface.data.pairs import check_size
 from keepface.data.prepare import Pack
 from keepface.diffusion.family import Family
 from keepface.errors import DataError, RecipeError
-from keepface.methods import METHODS, SETTINGS
+from keepface.methods import METHODS, PHASES, SETTINGS
+from keepface.methods.method import Phase
 from keepface.train import checkpoint
 from keepface.train.autoencoder import AutoencoderTask
 from keepface.train.cleaner import CleanerTask
@@ -75,8 +76,9 @@ def make_task(recipe: Recipe, train_pack: Pack, val_pack: Pack, device: torch.de
         raise RecipeError(
             f"task {recipe.task!r} is unknown; use autoencoder or one of {', '.join(METHODS)}, or cleaner"
         )
-    if not train_pack.features or not val_pack.features:
-        raise DataError(f"{train_pack.folder}: has no identity features; prepare it again without --no-features")
+    for pack in (train_pack, val_pack):
+        if PHASES[recipe.task].get(recipe.phase, Phase()).has_identity and not pack.features:
+            raise DataError(f"{pack.folder}: has no identity features; prepare it again without --no-features")
     settings = from_dict(SETTINGS[recipe.task], recipe.method, "[method]")
     method = METHODS[recipe.task].begin(family, settings, recipe.run.seed, recipe.goes_on)
     return MethodTask(method, train_pack, val_pack, recipe)

@@ -1,0 +1,183 @@
+"""What a learned person adds to PFStorer's base, on validation people; prints a Markdown table a preset.
+
+    python benchmarks/people.py packs/val-256 --family RUN/family --adapters runs/ladder --limit 8
+    python benchmarks/people.py packs/val-256 --family RUN/family --adapters runs/ladder \
+        --case personal --case personal:photos=1 --case personal:photos=3 --case personal:gen=0
+
+A case is a variant of `keepface.train.personalise`; after a colon, with how many photos (5) and which weight of L_Gen
+(0.1). The pack holds squares larger than the family's. Each person's photo with the most detail is restored, the others
+are learned from, cut as `keepface person train` cuts them. Every person's file stays in the folder of adapters, so that
+the same command goes on where it stopped. "Swapped" is the first case led by the next person's file. Differences are
+paired over people, with 95 % bootstrap intervals, against the base.
+"""
+
+import argparse
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import get_args
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from keepface.bench.photos import PackPhotos, degraded
+from keepface.bench.plan import Target, plan
+from keepface.data.prepare import Pack
+from keepface.degrade.chains import PRESETS
+from keepface.diffusion.personal_part import Variant
+from keepface.engine.restorer import Restorer
+from keepface.engine.settings import RestoreSettings
+from keepface.faces.surroundings import with_surroundings
+from keepface.identity.embed import square_face
+from keepface.image.files import from_uint8
+from keepface.metrics.statistics import paired_bootstrap
+from keepface.metrics.table import METRICS, Instruments
+from keepface.seeds import derive
+from keepface.train.person_run import LARGEST
+from keepface.train.personalise import ADAPTER, MARGIN, Callbacks, TuneSettings, personalise
+
+NAMES = ("identity similarity", "effnet distance", "psnr", "landmark distance")
+PRIOR = 16  # squares of other people that the variant dreambooth is kept in line with
+BASE, SWAPPED = "base", "swapped"
+
+
+@dataclass(frozen=True)
+class Case:
+    """How a person is learned."""
+
+    variant: Variant = "personal"
+    photos: int = 5
+    gen: float = 0.1
+
+    @classmethod
+    def parse(cls, text: str) -> "Case":
+        """Read `personal`, `vico:photos=3` or `personal:photos=3,gen=0.5`."""
+        variant, _, rest = text.partition(":")
+        given = dict(item.split("=", 1) for item in rest.split(",") if item)
+        if variant not in get_args(Variant) or given.keys() - {"photos", "gen"}:
+            raise argparse.ArgumentTypeError(f"{text}: write it as personal, vico:photos=3 or personal:gen=0.5")
+        return cls(variant, int(given.get("photos", cls.photos)), float(given.get("gen", cls.gen)))  # type: ignore[arg-type]
+
+    def __str__(self) -> str:
+        return f"{self.variant}, {self.photos} photos, L_Gen x {self.gen:g}"
+
+    @property
+    def folder(self) -> str:
+        """Return what the case is called in the folder of adapters."""
+        return f"{self.variant}-{self.photos}-{self.gen:g}"
+
+
+class Ladder:
+    """People, their files in every case, and what the files make of a photo that they were not learned from."""
+
+    def __init__(self, given: argparse.Namespace) -> None:
+        self.pack, self.given, self.instruments = Pack(given.pack), given, Instruments.load()
+        self.restorer = Restorer.from_pretrained(given.family, "pfstorer", given.device)
+        self.photos, most = PackPhotos(self.pack), max(case.photos for case in given.cases)
+        everybody = plan(self.pack.identities, self.pack.native_px, others=most)
+        self.targets: Sequence[Target] = everybody[: given.limit]
+        self.truths = [self.photos.square(target.photo, self.restorer.size) for target in self.targets]
+        others = [target.photo for target in plan(self.pack.identities, self.pack.native_px) if target not in everybody]
+        self.prior = torch.stack([self.photos.square(photo, self.restorer.size) for photo in others[:PRIOR]])
+
+    def learn(self, case: Case, target: Target) -> Path:
+        """Learn a person, or go on with it; the seconds are printed once a file is made."""
+        folder: Path = self.given.adapters / case.folder / target.person
+        if (folder / ADAPTER).exists():
+            return folder / ADAPTER
+        method, size = self.restorer.method, self.restorer.size
+        own = method.settings
+        method.settings = replace(own, person=replace(own.person, gen_weight=case.gen))
+        sides = (round(MARGIN * size), round(LARGEST * size))
+        squares = [
+            with_surroundings(from_uint8(self.pack.images[photo]), self.pack.landmarks[photo], MARGIN, sides)
+            for photo in target.others[: case.photos]
+        ]
+        tuning = TuneSettings(case.variant, self.given.steps, preview_every=0, precision=self.given.precision)
+        started = time.perf_counter()
+        made = personalise(
+            method, squares, folder, tuning, self.prior if case.variant == "dreambooth" else None, Callbacks()
+        )
+        method.settings = own
+        method.unload_adapter()
+        print(f"{case}: one person in {(time.perf_counter() - started) / 60:.1f} minutes", flush=True)
+        return made
+
+    def restored(self, preset: str, adapters: Sequence[Path | None]) -> list[Float[Tensor, "3 s s"]]:
+        """Restore each target with a file, or with none."""
+        made = []
+        for target, truth, adapter in zip(self.targets, self.truths, adapters, strict=True):
+            if adapter is None:
+                self.restorer.method.unload_adapter()
+            else:
+                self.restorer.load_adapter(adapter)
+            low = degraded(truth, preset, target.person, 0)[None]
+            seeds = [derive(0, "people", target.person)]
+            made.append(self.restorer.restore_squares(low, [[]], RestoreSettings(), seeds)[0])
+        return made
+
+    def judged(self, pictures: Sequence[Float[Tensor, "3 s s"]]) -> list[list[float]]:
+        """Measure pictures against the truths, metric by metric."""
+        pairs = list(zip(pictures, self.truths, strict=True))
+        return [[METRICS[name].function(*pair, self.instruments).value for pair in pairs] for name in NAMES]
+
+    def likeness(self, pictures: Sequence[Float[Tensor, "3 s s"]], turn: int) -> list[float]:
+        """Tell how alike each picture is to the person `turn` places further."""
+        judge, detector = self.instruments.judge, self.instruments.detector
+        truths = [judge.embed(truth, square_face(truth, detector).face) for truth in self.truths]
+        seen = [judge.embed(picture, square_face(picture, detector).face) for picture in pictures]
+        return [float(one @ truths[(i + turn) % len(truths)]) for i, one in enumerate(seen)]
+
+
+def cell(now: Sequence[float], then: Sequence[float], with_difference: bool) -> str:
+    """Write a mean, and its difference from the base over the people in whom both could be measured."""
+    both = [(a, b) for a, b in zip(now, then, strict=True) if a == a and b == b]
+    mean = f"{sum(a for a, _ in both) / len(both):.3f}"
+    if not with_difference:
+        return mean
+    told = paired_bootstrap([a for a, _ in both], [b for _, b in both], 0)
+    return f"{mean} ({told.mean:+.3f} [{told.low:+.3f}, {told.high:+.3f}])"
+
+
+def report(ladder: Ladder, preset: str, files: dict[str, list[Path | None]]) -> None:
+    """Print a preset's table, and to whom a swapped file leads."""
+    print(f"\n{preset}, n = {len(ladder.targets)}\n\n| | {' | '.join(NAMES)} |\n|---|{'---|' * len(NAMES)}")
+    pairs = zip(ladder.truths, ladder.targets, strict=True)
+    low = ladder.judged([degraded(truth, preset, target.person, 0) for truth, target in pairs])
+    pictures = {name: ladder.restored(preset, adapters) for name, adapters in files.items()}
+    values = {"input": low, **{name: ladder.judged(made) for name, made in pictures.items()}}
+    for name, found in values.items():
+        told = zip(found, values[BASE], strict=True)
+        print(f"| {name} | {' | '.join(cell(now, base, name not in ('input', BASE)) for now, base in told)} |")
+    toward = [ladder.likeness(pictures[name], 1) for name in (SWAPPED, BASE)]
+    print(f"\nSwapped, likeness to the file's person: {cell(*toward, with_difference=True)}", flush=True)
+
+
+def main() -> None:
+    """Read the arguments, learn, restore, judge, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("pack", type=Path, help="prepared validation pack, of squares larger than the family's")
+    parser.add_argument("--family", required=True, help="one with PFStorer's base")
+    parser.add_argument("--adapters", type=Path, required=True, help="folder that keeps the people's files")
+    parser.add_argument("--case", type=Case.parse, action="append", dest="cases", help="may be given more than once")
+    parser.add_argument("--preset", action="append", choices=sorted(PRESETS), dest="presets")
+    parser.add_argument("--limit", type=int, help="people; all, if it is left out")
+    parser.add_argument("--steps", type=int, default=TuneSettings().steps)
+    parser.add_argument("--precision", choices=["float32", "bf16"], default=TuneSettings().precision)
+    parser.add_argument("--device")
+    given = parser.parse_args()
+    given.cases = given.cases or [Case(), Case("vico"), Case("dreambooth")]
+    ladder = Ladder(given)
+    files: dict[str, list[Path | None]] = {BASE: [None] * len(ladder.targets)}
+    for case in given.cases:
+        files[str(case)] = [ladder.learn(case, target) for target in ladder.targets]
+    first = files[str(given.cases[0])]
+    files[SWAPPED] = [*first[1:], *first[:1]]
+    for preset in given.presets or ["medium", "heavy"]:
+        report(ladder, preset, files)
+
+
+if __name__ == "__main__":
+    main()
