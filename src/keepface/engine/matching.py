@@ -24,7 +24,7 @@ from keepface.identity.compare import to_references
 from keepface.image.files import Photo
 
 WORTH_A_WORD = 0.6  # ours: of the floor; whoever is less like a face than that is not mentioned
-DOUBTFUL = 0.2  # probability below which references lead at half strength; 3 in 100 true pairs are, docs/receipts.md
+DOUBTFUL = 0.2  # probability below which references lead at half strength, or not at all where there are more faces
 DOUBT_SHARE = 0.5  # ours
 
 
@@ -143,21 +143,43 @@ def _find(
         return [replace(plan, reason=refusal) for plan, refusal in zip(plans, refusals, strict=True)]
     best = max(open_to, key=alike.__getitem__)
     floor = _floor(photo, faces[best], settings)
-    if alike[best] >= floor:
+    chance = _doubted(restorer, photo, faces[best], alike[best], best + 1, wanted, settings)
+    is_alike, is_alone = alike[best] >= floor, len(open_to) == 1
+    if is_alike and chance is None:
         plans[best] = Plan(faces[best], led_by=wanted, compared_with=wanted)
-        chance = same_person(restorer.embedder.recogniser.name, alike[best], clarity(photo.pixels, faces[best]))
-        knobs = settings.choice.knobs_for(best + 1, wanted.person)
-        is_said = settings.same_person_floor is not None or (knobs is not None and knobs.identity is not None)
-        if chance is not None and chance < DOUBTFUL and not is_said:
-            reason = f"led at half strength: the face is hardly like the references (probability {chance:.2f})"
-            plans[best] = replace(plans[best], identity=settings.identity * DOUBT_SHARE, reason=reason)
+        return plans
+    if is_alike and is_alone:
+        hardly = f"led at half strength: the face is hardly like the references (probability {chance:.2f})"
+        half = settings.identity * DOUBT_SHARE
+        plans[best] = Plan(faces[best], led_by=wanted, compared_with=wanted, identity=half, reason=hardly)
         return plans
     doubt = f"the references do not look like this person (similarity {alike[best]:.2f}, needed {floor:.2f})"
+    if is_alike:
+        doubt = f"of {len(open_to)} faces the most like the references, and hardly like them (probability {chance:.2f})"
     if settings.strict:
         raise ReferencePhotoError(f"{photo.source}: refused, as asked by strict: {doubt}")
-    if len(open_to) == 1:
+    if is_alone:
         plans[best] = Plan(faces[best], reason=f"restored without references: {doubt}", compared_with=wanted)
+    elif is_alike:
+        plans[best] = replace(plans[best], reason=f"left as it was: {doubt}; if it is them, ask for face {best + 1}")
     return plans
+
+
+def _doubted(
+    restorer: Recognising,
+    photo: Photo,
+    face: Face,
+    cosine: float,
+    number: int,
+    wanted: References,
+    settings: RestoreSettings,
+) -> float | None:
+    """Return the probability that a face is the references' person if it is doubtful and the user did not vouch."""
+    knobs = settings.choice.knobs_for(number, wanted.person)
+    if settings.same_person_floor is not None or (knobs is not None and knobs.identity is not None):
+        return None
+    chance = same_person(restorer.embedder.recogniser.name, cosine, clarity(photo.pixels, face))
+    return chance if chance is not None and chance < DOUBTFUL else None
 
 
 def _as_asked(number: int, plan: Plan, choice: Choice) -> Plan:

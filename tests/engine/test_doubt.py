@@ -1,0 +1,124 @@
+"""How surely the references must show a face before they lead it; the recogniser's cosines are set by hand."""
+
+import math
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from keepface.engine.calibration import CURVES
+from keepface.engine.choice import Choice, Knobs
+from keepface.engine.likeness import clarity
+from keepface.engine.matching import choose
+from keepface.engine.references import Reference, References
+from keepface.engine.result import NOT_THIS_PERSON
+from keepface.engine.settings import RestoreSettings
+from keepface.errors import ReferencePhotoError
+from keepface.faces.align import template_face
+from keepface.faces.face import Face
+from keepface.identity.embed import IdentityFeatures
+from keepface.image.files import Photo
+from keepface.seeds import generator
+
+SIDE = 128
+
+
+def drawn(count: int) -> tuple[Photo, list[Face]]:
+    """Draw faces side by side, each of waves some 8 px long: as much fine detail as a sharp face has."""
+    y, x = torch.meshgrid(torch.arange(float(SIDE)), torch.arange(float(SIDE)), indexing="ij")
+    waves = 0.5 + 0.2 * torch.sin(x * 2 * math.pi / 8) * torch.sin(y * 2 * math.pi / 8)
+    coarse = torch.nn.functional.interpolate(
+        torch.rand(1, 1, 4, 4, generator=generator(0, "doubt")), (SIDE, SIDE), mode="bicubic"
+    )[0, 0]
+    square = (0.3 * waves + 0.7 * coarse).clamp(0, 1).expand(3, -1, -1)
+    face = template_face(SIDE)
+    faces = [
+        Face(
+            (face.box[0] + i * SIDE, face.box[1], face.box[2] + i * SIDE, face.box[3]),
+            face.points + np.array([i * SIDE, 0], np.float32),
+            1.0,
+        )
+        for i in range(count)
+    ]
+    return Photo(torch.cat([square] * count, dim=2)), faces
+
+
+class Recogniser:
+    """Gives each face, by its place from the left, a vector with the cosine asked for to the only reference."""
+
+    name = "sface"
+
+    def __init__(self, cosines: list[float]) -> None:
+        self.cosines = cosines
+
+    def embed(self, image: Tensor, face: Face) -> Tensor:
+        cosine = self.cosines[int(face.centre[0] // SIDE)]
+        return torch.tensor([cosine, math.sqrt(1 - cosine**2)])
+
+
+def restorer_of(*cosines: float) -> Any:
+    recogniser = Recogniser(list(cosines))
+    return SimpleNamespace(embedder=SimpleNamespace(recogniser=recogniser), judge=recogniser)
+
+
+def anna() -> References:
+    features = IdentityFeatures(torch.tensor([1.0, 0.0]), torch.zeros(2), template_face(SIDE), {})
+    return References((Reference("anna.png", features, torch.tensor([1.0, 0.0]), 1.0),))
+
+
+def cosine_for(probability: float, detail: float) -> float:
+    """Solve the curve of SFace for its cosine."""
+    curve, c = CURVES["sface"], min(detail, 0.2)
+    odds = math.log(probability / (1 - probability))
+    return (odds - curve.start - curve.by_clarity * c) / (curve.by_cosine + curve.by_both * c)
+
+
+@pytest.fixture(scope="module")
+def doubtful() -> float:
+    photo, faces = drawn(1)
+    return cosine_for(0.17, clarity(photo.pixels, faces[0]))
+
+
+@pytest.fixture(scope="module")
+def likely() -> float:
+    photo, faces = drawn(1)
+    return cosine_for(0.3, clarity(photo.pixels, faces[0]))
+
+
+def test_a_likely_face_is_led_fully_and_the_others_are_left_alone(likely: float, doubtful: float) -> None:
+    photo, faces = drawn(3)
+    plans = choose(restorer_of(0.0, likely, doubtful), photo, faces, anna(), RestoreSettings())
+    assert [plan.is_restored for plan in plans] == [False, True, False]
+    assert plans[1].identity is None and plans[1].reason is None
+    assert {plans[0].reason, plans[2].reason} == {NOT_THIS_PERSON}
+
+
+def test_the_only_face_if_doubtful_is_led_at_half_strength(doubtful: float) -> None:
+    photo, faces = drawn(1)
+    (plan,) = choose(restorer_of(doubtful), photo, faces, anna(), RestoreSettings(identity=0.8))
+    assert plan.is_restored and plan.led_by is not None and plan.identity == pytest.approx(0.4)
+    assert plan.reason == "led at half strength: the face is hardly like the references (probability 0.17)"
+
+
+def test_among_several_faces_a_doubtful_one_is_left_alone_until_the_user_vouches_for_it(doubtful: float) -> None:
+    photo, faces = drawn(2)
+    restorer = restorer_of(0.0, doubtful)
+    plans = choose(restorer, photo, faces, anna(), RestoreSettings())
+    assert not any(plan.is_restored for plan in plans) and plans[0].reason == NOT_THIS_PERSON
+    assert plans[1].reason == (
+        "left as it was: of 2 faces the most like the references, and hardly like them (probability 0.17); "
+        "if it is them, ask for face 2"
+    )
+    with pytest.raises(ReferencePhotoError, match="of 2 faces the most like"):
+        choose(restorer, photo, faces, anna(), RestoreSettings(strict=True))
+    asked = choose(restorer, photo, faces, anna(), RestoreSettings(choice=Choice(only=("2",))))
+    assert asked[1].identity == 0.5 and not asked[0].is_restored
+    for settings in (
+        RestoreSettings(same_person_floor=0.0),
+        RestoreSettings(choice=Choice(knobs=(Knobs("2", None, 1.0),))),
+    ):
+        vouched = choose(restorer, photo, faces, anna(), settings)
+        assert vouched[1].is_restored and vouched[1].reason is None and vouched[1].identity in (None, 1.0)
