@@ -22,8 +22,7 @@ from keepface.data.prepare import Pack
 from keepface.degrade.chains import PRESETS
 from keepface.engine.restorer import Restorer
 from keepface.engine.settings import RestoreSettings
-from keepface.faces.align import template_face
-from keepface.identity.embed import IdentityFeatures
+from keepface.identity.embed import IdentityEmbedder, IdentityFeatures
 from keepface.image.files import from_uint8
 from keepface.metrics.statistics import paired_bootstrap
 from keepface.metrics.table import METRICS, Instruments
@@ -43,13 +42,14 @@ class Task:
     seeds: list[int]
 
     @classmethod
-    def of(cls, pack: Pack, targets: Sequence[Target], preset: str) -> "Task":
+    def of(cls, pack: Pack, targets: Sequence[Target], preset: str, embedder: IdentityEmbedder) -> "Task":
         """Degrade each target as `keepface bench` does, and take its first reference."""
         clean = torch.stack([from_uint8(pack.square(target.photo)) for target in targets])
         shown = zip(clean, targets, strict=True)
         low = torch.stack([degraded(square, preset, target.person, 0) for square, target in shown])
         seeds = [derive(0, "steps", target.person) for target in targets]
-        return cls(clean, low, [[features(pack, target.references[0])] for target in targets], seeds)
+        led_by = [[embedder.embed_square(from_uint8(pack.square(target.references[0])))] for target in targets]
+        return cls(clean, low, led_by, seeds)
 
     def restored(self, restorer: Restorer, steps: int) -> Float[Tensor, "n 3 s s"]:
         """Restore all, a batch at a time."""
@@ -58,12 +58,6 @@ class Task:
             part = slice(begin, begin + BATCH)
             parts.append(restorer.restore_squares(self.low[part], self.led_by[part], settings, self.seeds[part]))
         return torch.cat(parts)
-
-
-def features(pack: Pack, photo: int) -> IdentityFeatures:
-    """Return the features that the pack holds of a photo."""
-    vectors = (pack.features[name][0, photo] for name in ("recogniser", "image"))
-    return IdentityFeatures(*vectors, template_face(pack.size), {})
 
 
 def main() -> None:
@@ -79,7 +73,7 @@ def main() -> None:
     given = parser.parse_args()
     pack, instruments = Pack(given.pack), Instruments.load()
     restorer = Restorer.from_pretrained(given.family, given.method, given.device)
-    task = Task.of(pack, plan(pack.identities, pack.native_px)[: given.limit], given.preset)
+    task = Task.of(pack, plan(pack.identities, pack.native_px)[: given.limit], given.preset, restorer.embedder)
     print(f"{given.method}, {given.preset}, n = {len(task.low)}, one reference each\n")
     print(f"| steps | {' | '.join(NAMES)} | s a face |\n|---:|{'---|' * len(NAMES)}---:|")
     first: list[list[float]] = []

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from keepface.diffusion.family import Family
+from keepface.diffusion.family import Family, FamilyCard, OwnSampling, read_card, write_card
 from keepface.diffusion.sampler import SamplerSettings
 from keepface.engine.restorer import Restorer
 from keepface.engine.settings import RestoreSettings
@@ -16,7 +16,9 @@ from keepface.errors import RecipeError, WeightsError
 from keepface.faces.align import template_face
 from keepface.identity.embed import IdentityFeatures
 from keepface.image.files import to_uint8
+from keepface.methods import sampling_of
 from keepface.methods.faceme import FaceMe
+from keepface.methods.method import Sampling
 
 from ..methods.ridfr_toy import opened
 from ..methods.ridfr_toy import people as people_with_tokens
@@ -119,15 +121,28 @@ def test_a_method_samples_as_it_was_published_where_nothing_is_asked_for(
     ]
 
 
-def test_steps_are_those_asked_for_else_the_methods_else_the_familys(
-    tiny_family_folder: Path, tiny_restorer: Restorer
+def test_what_a_call_leaves_open_the_card_says_of_the_method_else_the_method_else_the_card(
+    tiny_family_folder: Path, tmp_path: Path
 ) -> None:
+    card = replace(read_card(tiny_family_folder), steps=7, guidance=4.0, temperature=0.6, fidelity=0.2)
+    own = replace(card, by_method={"ridfr": OwnSampling(steps=5, guidance=2.0, fidelity=0.0)})
+    write_card(own, tmp_path)
+    own = read_card(tmp_path)
+    assert sampling_of(own, "faceme") == Sampling("low", 7, 4.0, 0.6, 0.2)
+    assert sampling_of(own, "ridfr") == Sampling("noise", 5, 2.0, 0.6, 0.0)
+    assert sampling_of(card, "ridfr") == Sampling("noise", 7, 1.0, 0.6, 0.2)  # nobody is exaggerated [RIDFR, Eq. 3]
+    assert sampling_of(card, "pfstorer").guidance == 1.0
+    published = FamilyCard("sd15", 512, card.latent_scale)
+    assert sampling_of(published, "ridfr") == Sampling("noise", 20, 1.0, 1.0, 0.0)  # UniPC 20 [RIDFR, Sec. 4.1]
+
+
+def test_steps_are_those_asked_for_else_the_familys(tiny_family_folder: Path, tiny_restorer: Restorer) -> None:
     family = Family.from_pretrained(tiny_family_folder)
     family.card = replace(family.card, steps=7)
     ridfr = Restorer(opened(family), tiny_restorer.embedder, tiny_restorer.judge)
     faceme = Restorer(FaceMe.load(family), tiny_restorer.embedder, tiny_restorer.judge)
     assert faceme.steps(RestoreSettings()) == 7 and faceme.steps(RestoreSettings(steps=3)) == 3
-    assert ridfr.steps(RestoreSettings()) == 20  # [RIDFR, Sec. 4.1]
+    assert ridfr.steps(RestoreSettings()) == 7
     assert faceme.steps(RestoreSettings(sampler="ddpm")) == 50  # [FaceMe, Implementation Details]
     assert faceme.steps(RestoreSettings(sampler="ddim", steps=9)) == 9
 

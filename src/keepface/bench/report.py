@@ -142,9 +142,11 @@ def _head(findings: Findings) -> list[Block]:
     suite, settings, restore = findings.suite, findings.settings, findings.settings.restore
     people = len({result.person for result in findings.results})
     cleaned = {None: "", True: ", low pictures cleaned first", False: ", low pictures not cleaned"}[restore.clean]
+    own = {name: getattr(restore, name) for name in ("guidance", "temperature", "fidelity")}
+    chosen = "".join(f", {name} {value:g}" for name, value in own.items() if value is not None)
     asked = (
         f"{people} people, one photo each, squares of {findings.size} px; the same degraded picture and the same start "
-        f"noise in every row of a table. Seed {settings.seed}, {restore.steps or _STEPS} steps, {restore.sampler}"
+        f"noise in every row of a table. Seed {settings.seed}, {restore.steps or _STEPS} steps, {restore.sampler}{chosen}"
         f"{cleaned}. An arrow says which way is better. "
         f"Intervals: paired bootstrap over people, {settings.resamples} resamples; bold where "
         "zero is outside. A row with a smaller n is of fewer people: compare rows by the table of differences. A "

@@ -10,9 +10,25 @@ import typer
 from keepface.cli.show import progress, say, say_json
 
 NAMES = "; several by commas or by giving the option again"
+Families = Annotated[
+    list[str] | None,
+    typer.Option(help=f"Networks: a bundled name, a folder or a hub id{NAMES}.", show_default="compact"),
+]
+Methods = Annotated[list[str] | None, typer.Option(help=f"Published systems{NAMES}.", show_default="faceme")]
+BlindOnes = Annotated[
+    list[str] | None, typer.Option(help="A restorer without references, NAME=FILE.safetensors; may be given again.")
+]
+Metrics = Annotated[
+    list[str] | None, typer.Option(help=f"Only these metrics, or all{NAMES}.", show_default="all without an extra")
+]
 Clean = Annotated[
     bool | None,
     typer.Option("--clean/--no-clean", help="Send low pictures through the family's cleaner first; default: its own."),
+]
+Guidance = Annotated[float | None, typer.Option(help="Guidance scale; default: each family's own.")]
+Temperature = Annotated[float | None, typer.Option(help="Start noise, 0..1; default: each family's own.")]
+Fidelity = Annotated[
+    float | None, typer.Option(help="Share of the photo's own drawing, 0..1; default: each family's own.")
 ]
 Presets = Annotated[list[str] | None, typer.Option(help=f"Only these degradations{NAMES}.", show_default="the suite's")]
 
@@ -22,23 +38,17 @@ def bench(
         Path, typer.Option(help="Shards, a prepared pack, or folders of people (person/photo.jpg).", show_default=False)
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the report.", show_default=False)],
-    suite: Annotated[
-        str, typer.Option(help="What to measure: compact, references, alignment or protocol.")
-    ] = "compact",
-    family: Annotated[
-        list[str] | None,
-        typer.Option(help=f"Networks: a bundled name, a folder or a hub id{NAMES}.", show_default="compact"),
-    ] = None,
-    method: Annotated[list[str] | None, typer.Option(help=f"Published systems{NAMES}.", show_default="faceme")] = None,
-    blind: Annotated[
-        list[str] | None, typer.Option(help="A restorer without references, NAME=FILE.safetensors; may be given again.")
-    ] = None,
-    metric: Annotated[
-        list[str] | None, typer.Option(help=f"Only these metrics, or all{NAMES}.", show_default="all without an extra")
-    ] = None,
+    suite: Annotated[str, typer.Option(help="compact, references, alignment or protocol.")] = "compact",
+    family: Families = None,
+    method: Methods = None,
+    blind: BlindOnes = None,
+    metric: Metrics = None,
     preset: Presets = None,
     size: Annotated[int | None, typer.Option(help="Side of the squares, px.", show_default="the family's")] = None,
     steps: Annotated[int | None, typer.Option(help="Sampling steps; the family's own number.")] = None,
+    guidance: Guidance = None,
+    temperature: Temperature = None,
+    fidelity: Fidelity = None,
     clean: Clean = None,
     seed: Annotated[int, typer.Option(help="Of degradations and start noise.", min=0)] = 0,
     limit: Annotated[int | None, typer.Option(help="Only the first so many people.", min=1)] = None,
@@ -59,7 +69,9 @@ def bench(
         methods=_names(method) or ("faceme",),
         blind=tuple(parse_blind(item) for item in blind or ()),
         device=device,
-        restore=RestoreSettings(steps=steps, clean=clean),
+        restore=RestoreSettings(
+            steps=steps, guidance=guidance, temperature=temperature, fidelity=fidelity, clean=clean
+        ),
         metrics=(*METRICS, *SET_METRICS) if named == ("all",) else named or DEFAULT_METRICS,
         presets=_names(preset),
         size=size,

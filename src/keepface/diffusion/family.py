@@ -56,6 +56,16 @@ class Quirks:
 
 
 @dataclass(frozen=True)
+class OwnSampling:
+    """How one method samples over a family where that measured best otherwise than the rest of the card says."""
+
+    steps: int | None = None
+    guidance: float | None = None
+    temperature: float | None = None
+    fidelity: float | None = None
+
+
+@dataclass(frozen=True)
 class FamilyCard:
     """What one must know of a family before using it."""
 
@@ -68,6 +78,7 @@ class FamilyCard:
     guidance: float = 1.0  # identity guidance that measured best; a call may choose another
     temperature: float = 1.0  # share of the start noise that measured best
     fidelity: float = 0.0  # share of the way from noise to leave out that measured best
+    by_method: dict[str, OwnSampling] = field(default_factory=dict)
     cleaned: tuple[str, ...] = ()  # methods that learned from, and are shown, what the pre-cleaner makes of a photo
     licence: str = ""
     trained_on: tuple[str, ...] = ()

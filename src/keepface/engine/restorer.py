@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
 
 from jaxtyping import Float
 from torch import Tensor
@@ -25,12 +24,10 @@ from keepface.errors import RecipeError
 from keepface.identity.embed import FeatureCache, IdentityEmbedder, IdentityFeatures
 from keepface.identity.recogniser import JUDGE, RECOGNISERS, Recogniser
 from keepface.image.colour import wavelet_colour_fix
-from keepface.methods import DEFAULTS, METHODS
-from keepface.methods.method import Defaults, Method, Personal, References
+from keepface.methods import METHODS, sampling_of
+from keepface.methods.method import Method, Personal, References
 
 MANY = 50  # steps of the samplers that need them [FaceMe, Implementation Details]
-
-Number = TypeVar("Number", int, float)
 
 
 class Restorer:
@@ -124,7 +121,7 @@ class Restorer:
         """Return how many steps a face takes: as asked, else the method's or the family's own number."""
         if settings.sampler != "unipc":
             return settings.steps or MANY
-        return _chosen(settings.steps, DEFAULTS.get(self.method.name, Defaults()).steps, self.method.family.card.steps)
+        return settings.steps or sampling_of(self.method.family.card, self.method.name).steps
 
     def restore(
         self,
@@ -211,14 +208,8 @@ class Restorer:
 
     def _sampler(self, settings: RestoreSettings) -> tuple[SamplerSettings, float]:
         """Return how to sample, and with what guidance."""
-        card, own = self.method.family.card, DEFAULTS.get(self.method.name, Defaults())
-        guidance = _chosen(settings.guidance, own.guidance, card.guidance)
-        temperature = _chosen(settings.temperature, own.temperature, card.temperature)
-        fidelity = _chosen(settings.fidelity, own.fidelity, card.fidelity)
+        own = sampling_of(self.method.family.card, self.method.name)
+        temperature = own.temperature if settings.temperature is None else settings.temperature
+        fidelity = own.fidelity if settings.fidelity is None else settings.fidelity
         sampler = SamplerSettings(settings.sampler, self.steps(settings), own.start, temperature, fidelity)
-        return sampler, guidance
-
-
-def _chosen(call: Number | None, method: Number | None, family: Number) -> Number:
-    """Take the call's value, else the method's own, else the family's."""
-    return next((value for value in (call, method) if value is not None), family)
+        return sampler, own.guidance if settings.guidance is None else settings.guidance

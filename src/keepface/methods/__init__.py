@@ -2,8 +2,9 @@
 
 from typing import Any
 
+from keepface.diffusion.family import FamilyCard, OwnSampling
 from keepface.methods.faceme import FaceMe, FaceMeSettings
-from keepface.methods.method import Defaults, Phase
+from keepface.methods.method import Defaults, Phase, Sampling
 from keepface.methods.pfstorer import PHASES as PFSTORER_PHASES
 from keepface.methods.pfstorer import PFStorer, PFStorerSettings
 from keepface.methods.ridfr import PHASES as RIDFR_PHASES
@@ -13,11 +14,22 @@ METHODS: dict[str, Any] = {"faceme": FaceMe, "ridfr": RIDFR, "pfstorer": PFStore
 SETTINGS: dict[str, Any] = {"faceme": FaceMeSettings, "ridfr": RIDFRSettings, "pfstorer": PFStorerSettings}
 DEFAULTS = {
     "faceme": Defaults(),
-    "ridfr": Defaults(start="noise", steps=20, guidance=1.0, temperature=1.0, fidelity=0.0),
-    "pfstorer": Defaults(steps=20, guidance=1.0, temperature=1.0, fidelity=0.0, takes_any_crop=True),
+    "ridfr": Defaults(start="noise", guidance=1.0),
+    "pfstorer": Defaults(guidance=1.0, takes_any_crop=True),
 }
 PHASES = {  # phases that ask for nothing are left out
     "faceme": {"base": Phase(has_low=False)},
     "ridfr": RIDFR_PHASES,
     "pfstorer": PFSTORER_PHASES,
 }
+
+
+def sampling_of(card: FamilyCard, name: str) -> Sampling:
+    """Settle how a method samples over a family: what the card says of the method, else the method, else the card."""
+    method = DEFAULTS.get(name, Defaults())
+    told = (card.by_method.get(name, OwnSampling()), method, card)
+
+    def first(key: str) -> Any:
+        return next(value for value in (getattr(item, key) for item in told) if value is not None)
+
+    return Sampling(method.start, first("steps"), first("guidance"), first("temperature"), first("fidelity"))

@@ -25,7 +25,7 @@ from keepface.seeds import generator
 
 @dataclass(frozen=True)
 class Defaults:
-    """How a method samples where a call leaves it open; `None` takes what the family's card says."""
+    """How a method samples where neither a call nor the family says; `None` takes the card's value for any method."""
 
     start: StartName = "low"
     steps: int | None = None
@@ -33,6 +33,17 @@ class Defaults:
     temperature: float | None = None
     fidelity: float | None = None
     takes_any_crop: bool = False  # it needs no aligned faces: what is larger than its squares is restored by tiles
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How a method samples over a family where a call leaves it open."""
+
+    start: StartName
+    steps: int
+    guidance: float
+    temperature: float
+    fidelity: float
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,7 @@ import gradio as gr
 from keepface.diffusion.family import locate, read_card
 from keepface.engine.settings import RestoreSettings
 from keepface.errors import KeepfaceError, RecipeError
-from keepface.methods import DEFAULTS
-from keepface.methods.method import Defaults
+from keepface.methods import sampling_of
 from keepface.web import page_words as words
 from keepface.web.page_work import QUIET, in_memory
 from keepface.web.restored import Wish
@@ -38,8 +37,8 @@ def offer_of(workshop: Workshop) -> Offer:
     """Read it from the family's card, without loading a network."""
     with contextlib.suppress(KeepfaceError, OSError):
         methods = workshop.methods() or Offer().methods
-        own, card = DEFAULTS.get(methods[0], Defaults()), read_card(locate(workshop.settings.family))
-        return Offer(methods, card.fidelity if own.fidelity is None else own.fidelity, own.steps or card.steps)
+        own = sampling_of(read_card(locate(workshop.settings.family)), methods[0])
+        return Offer(methods, own.fidelity, own.steps)
     return Offer()
 
 
