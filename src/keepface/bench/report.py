@@ -146,8 +146,8 @@ def _head(findings: Findings) -> list[Block]:
     chosen = "".join(f", {name} {value:g}" for name, value in own.items() if value is not None)
     asked = (
         f"{people} people, one photo each, squares of {findings.size} px; the same degraded picture and the same start "
-        f"noise in every row of a table. Seed {settings.seed}, {restore.steps or _STEPS} steps, {restore.sampler}{chosen}"
-        f"{cleaned}. An arrow says which way is better. "
+        f"noise in every row of a table. Seed {settings.seed}, {restore.steps or _STEPS} steps, {restore.sampler}"
+        f"{chosen}{cleaned}. An arrow says which way is better. "
         f"Intervals: paired bootstrap over people, {settings.resamples} resamples; bold where "
         "zero is outside. A row with a smaller n is of fewer people: compare rows by the table of differences. A "
         "number in brackets counts the pictures of a mean that are fewer than n. Seconds are a face's share of its "
