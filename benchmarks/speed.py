@@ -82,9 +82,9 @@ def drawn_photo() -> Photo:
     return Photo(pixels=resize(coarse, PHOTO_PX, "bicubic"))
 
 
-def measure(photo: Photo, reference: Photo, watch: Watch, steps: int | None) -> list[Stage]:
+def measure(photo: Photo, reference: Photo, watch: Watch, steps: int | None, method: str) -> list[Stage]:
     """Run every stage of one restoration and return its lines."""
-    restorer = watch.time("load", lambda: Restorer.from_pretrained("compact", device=str(watch.device)), repeats=1)
+    restorer = watch.time("load", lambda: Restorer.from_pretrained("compact", method, str(watch.device)), repeats=1)
     settings = RestoreSettings(steps=steps)
     found = watch.time("detect", lambda: restorer.embedder.detector.detect(photo.pixels))
     face = found[0] if found else template_face(min(photo.pixels.shape[1:]))
@@ -119,16 +119,17 @@ def main() -> None:
     parser.add_argument("--photo", type=Path, help="photo to restore; the default is drawn and has no face")
     parser.add_argument("--reference", type=Path, help="aligned reference; the default is drawn")
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--method", default="faceme")
     parser.add_argument("--steps", type=int, default=RestoreSettings().steps)
     parser.add_argument("--device", help="cpu, cuda, cuda:N or mps; the default is the fastest there is")
     options = parser.parse_args()
     photo = read_photo(options.photo) if options.photo else drawn_photo()
     reference = read_photo(options.reference) if options.reference else drawn_photo()
     device = choose_device(options.device)
-    stages = measure(photo, reference, Watch(device, max(1, options.repeats)), options.steps)
+    stages = measure(photo, reference, Watch(device, max(1, options.repeats)), options.steps, options.method)
     height, width = photo.pixels.shape[1:]
     print(f"{platform.machine()}, {device}, {torch.get_num_threads()} threads, torch {torch.__version__}")
-    print(f"photo {width} x {height} px, median of {options.repeats}\n")
+    print(f"{options.method}, photo {width} x {height} px, median of {options.repeats}\n")
     print(table(stages))
 
 
