@@ -296,7 +296,7 @@ def test_a_locked_library_shows_nothing_without_its_passphrase(tmp_path: Path) -
     anna = library.add("anna", [new_photo(1)], Notes(relation="aunt"))
     library.write_adapter(anna, "pfstorer.safetensors", b"many weights of anna")
     bytes_on_disk = b"".join(path.read_bytes() for path in files(library.folder))
-    secrets = [b"anna", b"aunt", b"PNG", b"safetensors", b"recogniser", anna.photos[0].sha256.encode()]
+    secrets = [b"anna", b"aunt", b"\x89PNG\r\n\x1a\n", b"safetensors", b"recogniser", anna.photos[0].sha256.encode()]
     assert [secret for secret in secrets if secret in bytes_on_disk] == []
     again = reopened(library, lambda: "correct horse")
     assert again.is_locked and again.people() == (anna,)
