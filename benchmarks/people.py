@@ -32,11 +32,11 @@ from keepface.engine.settings import RestoreSettings
 from keepface.faces.surroundings import with_surroundings
 from keepface.identity.embed import square_face
 from keepface.image.files import from_uint8
-from keepface.metrics.statistics import paired_bootstrap
+from keepface.metrics.statistics import mean_beside
 from keepface.metrics.table import METRICS, Instruments
 from keepface.seeds import derive
 from keepface.train.person_run import LARGEST
-from keepface.train.personalise import ADAPTER, MARGIN, Callbacks, TuneSettings, personalise
+from keepface.train.personalise import ADAPTER, MARGIN, TuneSettings, personalise
 
 NAMES = ("identity similarity", "effnet distance", "psnr", "landmark distance")
 PRIOR = 16  # squares of other people that the variant dreambooth is kept in line with
@@ -97,9 +97,7 @@ class Ladder:
         ]
         tuning = TuneSettings(case.variant, self.given.steps, preview_every=0, precision=self.given.precision)
         started = time.perf_counter()
-        made = personalise(
-            method, squares, folder, tuning, self.prior if case.variant == "dreambooth" else None, Callbacks()
-        )
+        made = personalise(method, squares, folder, tuning, self.prior if case.variant == "dreambooth" else None)
         method.settings = own
         method.unload_adapter()
         print(f"{case}: one person in {(time.perf_counter() - started) / 60:.1f} minutes", flush=True)
@@ -131,16 +129,6 @@ class Ladder:
         return [float(one @ truths[(i + turn) % len(truths)]) for i, one in enumerate(seen)]
 
 
-def cell(now: Sequence[float], then: Sequence[float], with_difference: bool) -> str:
-    """Write a mean, and its difference from the base over the people in whom both could be measured."""
-    both = [(a, b) for a, b in zip(now, then, strict=True) if a == a and b == b]
-    mean = f"{sum(a for a, _ in both) / len(both):.3f}"
-    if not with_difference:
-        return mean
-    told = paired_bootstrap([a for a, _ in both], [b for _, b in both], 0)
-    return f"{mean} ({told.mean:+.3f} [{told.low:+.3f}, {told.high:+.3f}])"
-
-
 def report(ladder: Ladder, preset: str, files: dict[str, list[Path | None]]) -> None:
     """Print a preset's table, and to whom a swapped file leads."""
     print(f"\n{preset}, n = {len(ladder.targets)}\n\n| | {' | '.join(NAMES)} |\n|---|{'---|' * len(NAMES)}")
@@ -149,10 +137,10 @@ def report(ladder: Ladder, preset: str, files: dict[str, list[Path | None]]) -> 
     pictures = {name: ladder.restored(preset, adapters) for name, adapters in files.items()}
     values = {"input": low, **{name: ladder.judged(made) for name, made in pictures.items()}}
     for name, found in values.items():
-        told = zip(found, values[BASE], strict=True)
-        print(f"| {name} | {' | '.join(cell(now, base, name not in ('input', BASE)) for now, base in told)} |")
+        base = [None] * len(NAMES) if name in ("input", BASE) else values[BASE]
+        print(f"| {name} | {' | '.join(mean_beside(*both) for both in zip(found, base, strict=True))} |")
     toward = [ladder.likeness(pictures[name], 1) for name in (SWAPPED, BASE)]
-    print(f"\nSwapped, likeness to the file's person: {cell(*toward, with_difference=True)}", flush=True)
+    print(f"\nSwapped, likeness to the file's person: {mean_beside(*toward)}", flush=True)
 
 
 def main() -> None:

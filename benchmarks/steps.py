@@ -24,7 +24,7 @@ from keepface.engine.restorer import Restorer
 from keepface.engine.settings import RestoreSettings
 from keepface.identity.embed import IdentityEmbedder, IdentityFeatures
 from keepface.image.files import from_uint8
-from keepface.metrics.statistics import paired_bootstrap
+from keepface.metrics.statistics import mean_beside
 from keepface.metrics.table import METRICS, Instruments
 from keepface.seeds import derive
 
@@ -83,18 +83,9 @@ def main() -> None:
         seconds = (time.perf_counter() - started) / len(made)
         pairs = list(zip(made, task.clean, strict=True))
         values = [[METRICS[name].function(*pair, instruments).value for pair in pairs] for name in NAMES]
+        cells = [mean_beside(*both) for both in zip(values, first or [None] * len(NAMES), strict=True)]
         first = first or values
-        cells = [cell(now, then) for now, then in zip(values, first, strict=True)]
         print(f"| {steps} | {' | '.join(cells)} | {seconds:.2f} |", flush=True)
-
-
-def cell(now: list[float], then: list[float]) -> str:
-    """Write a mean, and its difference from the first number of steps."""
-    mean = f"{sum(now) / len(now):.3f}"
-    if now is then:
-        return mean
-    told = paired_bootstrap(now, then, 0)
-    return f"{mean} ({told.mean:+.3f} [{told.low:+.3f}, {told.high:+.3f}])"
 
 
 if __name__ == "__main__":

@@ -136,8 +136,7 @@ def line(group: Group, values: Values, led: str, blind: str) -> str:
         if len(pairs) < 2:
             cells.append("too few")
             continue
-        told = paired_bootstrap([a for a, _ in pairs], [b for _, b in pairs], 0)
-        cells.append(f"{told.mean:+.3f} [{told.low:+.3f}, {told.high:+.3f}]")
+        cells.append(str(paired_bootstrap([a for a, _ in pairs], [b for _, b in pairs], 0)))
     return f"| {group.kind} | {group.name} | {len(people)} | {' | '.join(cells)} |"
 
 

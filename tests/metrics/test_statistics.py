@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from keepface.errors import DataError
-from keepface.metrics.statistics import Interval, paired_bootstrap
+from keepface.metrics.statistics import Interval, mean_beside, paired_bootstrap
 
 
 def test_equal_differences_have_an_interval_of_no_width() -> None:
@@ -74,3 +74,10 @@ def test_what_can_not_be_compared_is_refused_with_its_place(a: list[float], b: l
     with pytest.raises(DataError) as caught:
         paired_bootstrap(a, b, seed=0)
     assert text in str(caught.value)
+
+
+def test_a_mean_is_written_with_its_difference_over_the_pairs_that_could_be_measured() -> None:
+    nan = float("nan")
+    assert mean_beside([1.0, 3.0]) == "2.000"
+    assert mean_beside([1.0, 3.0, nan, 9.0], [0.5, 2.5, 1.0, nan]) == "2.000 (+0.500 [+0.500, +0.500])"
+    assert mean_beside([1.0, nan], [nan, 1.0]) == "not measured"

@@ -18,6 +18,7 @@ from keepface.people.person import ReferencePhoto, new_key, today
 from keepface.people.store import Library, NewPhoto, open_library
 
 COST = 2**4  # of scrypt: weak and quick
+PNG = (b"\x89PNG\r\n\x1a\n", b"\x00\x00\x00\rIHDR", b"\x00\x00\x00\x00IEND")  # too long to come up by chance
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
 

@@ -15,7 +15,7 @@ from keepface.people.features import Networks, to_bytes
 from keepface.people.person import Notes, ReferencePhoto, new_key, today
 from keepface.people.store import Library, NewPhoto, default_folder, open_library
 
-from .conftest import COST, EXAMPLES, drawn_file, files, made_up_features, new_photo, nobody_asks, reopened
+from .conftest import COST, EXAMPLES, PNG, drawn_file, files, made_up_features, new_photo, nobody_asks, reopened
 
 needs_posix = pytest.mark.skipif(os.name != "posix", reason="modes and forks are those of POSIX")
 
@@ -296,7 +296,8 @@ def test_a_locked_library_shows_nothing_without_its_passphrase(tmp_path: Path) -
     anna = library.add("anna", [new_photo(1)], Notes(relation="aunt"))
     library.write_adapter(anna, "pfstorer.safetensors", b"many weights of anna")
     bytes_on_disk = b"".join(path.read_bytes() for path in files(library.folder))
-    secrets = [b"anna", b"aunt", b"\x89PNG\r\n\x1a\n", b"safetensors", b"recogniser", anna.photos[0].sha256.encode()]
+    assert all(part in drawn_file(1) for part in PNG)
+    secrets = [b"anna", b"aunt", *PNG, b"safetensors", b"recogniser", anna.photos[0].sha256.encode()]
     assert [secret for secret in secrets if secret in bytes_on_disk] == []
     again = reopened(library, lambda: "correct horse")
     assert again.is_locked and again.people() == (anna,)

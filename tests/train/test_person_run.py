@@ -22,7 +22,7 @@ from keepface.weights.in_memory import from_bytes
 from keepface.weights.store import read_safetensors
 
 from ..methods.pfstorer_toy import opened, photos_of
-from ..people.conftest import COST, files, new_photo, nobody_asks
+from ..people.conftest import COST, PNG, files, new_photo, nobody_asks
 from ..toy import SIDE
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -118,12 +118,7 @@ def test_a_locked_library_shows_nothing_of_the_person_while_they_are_trained(tmp
         """Search everything on the disk, in the middle of training, for the reference latents and for pictures."""
         assert method.person is not None
         latents = method.person.ref_latents
-        needles = [
-            latents.numpy().tobytes()[:40],
-            latents.half().numpy().tobytes()[:20],
-            b"\x89PNG\r\n\x1a\n",
-            b"ref_latents",
-        ]
+        needles = [latents.numpy().tobytes()[:40], latents.half().numpy().tobytes()[:20], *PNG, b"ref_latents"]
         seen.extend(files(tmp_path))
         assert not any(needle in path.read_bytes() for path in files(tmp_path) for needle in needles)
 

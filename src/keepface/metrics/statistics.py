@@ -26,6 +26,9 @@ class Interval:
         """Whether the difference has one sign over the whole interval."""
         return self.low > 0 or self.high < 0
 
+    def __str__(self) -> str:
+        return f"{self.mean:+.3f} [{self.low:+.3f}, {self.high:+.3f}]"
+
 
 def paired_bootstrap(a: Sequence[float], b: Sequence[float], seed: int, n: int = 2000) -> Interval:
     """Return the mean of `a - b` over pictures with its 95 % percentile interval. [BOOT, Sec. 13.3]
@@ -42,6 +45,19 @@ def paired_bootstrap(a: Sequence[float], b: Sequence[float], seed: int, n: int =
     means = [difference[rng.integers(0, count, count)].mean() for _ in range(n)]
     low, high = np.percentile(means, (2.5, 97.5))
     return Interval(float(difference.mean()), float(low), float(high))
+
+
+def mean_beside(now: Sequence[float], then: Sequence[float] | None = None) -> str:
+    """Write the mean of `now`, and its paired difference from `then` where one is given.
+
+    Pictures in which either could not be measured (NaN) count for neither.
+    """
+    both = [pair for pair in zip(now, now if then is None else then, strict=True) if np.isfinite(pair).all()]
+    if not both:
+        return "not measured"
+    ours, theirs = zip(*both, strict=True)
+    mean = f"{np.mean(ours):.3f}"
+    return mean if then is None or len(both) < 2 else f"{mean} ({paired_bootstrap(ours, theirs, 0)})"
 
 
 def _differences(a: Sequence[float], b: Sequence[float]) -> Float[np.ndarray, "n"]:
