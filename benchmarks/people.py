@@ -16,6 +16,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import fmean
 from typing import get_args
 
 import torch
@@ -103,39 +104,58 @@ class Ladder:
         print(f"{case}: one person in {(time.perf_counter() - started) / 60:.1f} minutes", flush=True)
         return made
 
-    def restored(self, preset: str, adapters: Sequence[Path | None]) -> list[Float[Tensor, "3 s s"]]:
-        """Restore each target with a file, or with none."""
+    def low(self, preset: str) -> list[Float[Tensor, "d 3 s s"]]:
+        """Make each target's photo low, as many times as asked."""
+        draws = range(self.given.draws)
+        both = list(zip(self.truths, self.targets, strict=True))
+        return [torch.stack([degraded(truth, preset, target.person, k) for k in draws]) for truth, target in both]
+
+    def restored(
+        self, low: Sequence[Float[Tensor, "d 3 s s"]], adapters: Sequence[Path | None]
+    ) -> list[Float[Tensor, "d 3 s s"]]:
+        """Restore each target's low photos with a file, or with none."""
         made = []
-        for target, truth, adapter in zip(self.targets, self.truths, adapters, strict=True):
+        for target, squares, adapter in zip(self.targets, low, adapters, strict=True):
             if adapter is None:
                 self.restorer.method.unload_adapter()
             else:
                 self.restorer.load_adapter(adapter)
-            low = degraded(truth, preset, target.person, 0)[None]
-            seeds = [derive(0, "people", target.person)]
-            made.append(self.restorer.restore_squares(low, [[]], RestoreSettings(), seeds)[0])
+            seeds = [derive(0, "people", target.person, k) for k in range(len(squares))]
+            made.append(self.restorer.restore_squares(squares, [[]] * len(squares), RestoreSettings(), seeds))
         return made
 
-    def judged(self, pictures: Sequence[Float[Tensor, "3 s s"]]) -> list[list[float]]:
-        """Measure pictures against the truths, metric by metric."""
-        pairs = list(zip(pictures, self.truths, strict=True))
-        return [[METRICS[name].function(*pair, self.instruments).value for pair in pairs] for name in NAMES]
+    def judged(self, pictures: Sequence[Float[Tensor, "d 3 s s"]]) -> list[list[float]]:
+        """Measure pictures against the truths, metric by metric; a person's value is the mean of their pictures'."""
+        return [
+            [
+                fmean(METRICS[name].function(picture, truth, self.instruments).value for picture in of_one)
+                for of_one, truth in zip(pictures, self.truths, strict=True)
+            ]
+            for name in NAMES
+        ]
 
-    def likeness(self, pictures: Sequence[Float[Tensor, "3 s s"]], turn: int) -> list[float]:
-        """Tell how alike each picture is to the person `turn` places further."""
+    def likeness(self, pictures: Sequence[Float[Tensor, "d 3 s s"]], turn: int) -> list[float]:
+        """Tell how alike each target's pictures are to the person `turn` places further."""
         judge, detector = self.instruments.judge, self.instruments.detector
-        truths = [judge.embed(truth, square_face(truth, detector).face) for truth in self.truths]
-        seen = [judge.embed(picture, square_face(picture, detector).face) for picture in pictures]
-        return [float(one @ truths[(i + turn) % len(truths)]) for i, one in enumerate(seen)]
+
+        def embedded(square: Float[Tensor, "3 s s"]) -> Float[Tensor, "d"]:
+            return judge.embed(square, square_face(square, detector).face)
+
+        truths = [embedded(truth) for truth in self.truths]
+        turned = [*truths[turn:], *truths[:turn]]
+        return [
+            fmean(float(embedded(picture) @ other) for picture in of_one)
+            for of_one, other in zip(pictures, turned, strict=True)
+        ]
 
 
 def report(ladder: Ladder, preset: str, files: dict[str, list[Path | None]]) -> None:
     """Print a preset's table, and to whom a swapped file leads."""
-    print(f"\n{preset}, n = {len(ladder.targets)}\n\n| | {' | '.join(NAMES)} |\n|---|{'---|' * len(NAMES)}")
-    pairs = zip(ladder.truths, ladder.targets, strict=True)
-    low = ladder.judged([degraded(truth, preset, target.person, 0) for truth, target in pairs])
-    pictures = {name: ladder.restored(preset, adapters) for name, adapters in files.items()}
-    values = {"input": low, **{name: ladder.judged(made) for name, made in pictures.items()}}
+    people = f"{len(ladder.targets)} people, {ladder.given.draws} pictures each"
+    print(f"\n{preset}, {people}\n\n| | {' | '.join(NAMES)} |\n|---|{'---|' * len(NAMES)}")
+    low = ladder.low(preset)
+    pictures = {name: ladder.restored(low, adapters) for name, adapters in files.items()}
+    values = {name: ladder.judged(made) for name, made in {"input": low, **pictures}.items()}
     for name, found in values.items():
         base = [None] * len(NAMES) if name in ("input", BASE) else values[BASE]
         print(f"| {name} | {' | '.join(mean_beside(*both) for both in zip(found, base, strict=True))} |")
@@ -152,6 +172,7 @@ def main() -> None:
     parser.add_argument("--case", type=Case.parse, action="append", dest="cases", help="may be given more than once")
     parser.add_argument("--preset", action="append", choices=sorted(PRESETS), dest="presets")
     parser.add_argument("--limit", type=int, help="people; all, if it is left out")
+    parser.add_argument("--draws", type=int, default=3, help="times that each photo is made low")
     parser.add_argument("--steps", type=int, default=TuneSettings().steps)
     parser.add_argument("--precision", choices=["float32", "bf16"], default=TuneSettings().precision)
     parser.add_argument("--device")
