@@ -121,7 +121,8 @@ class Ladder:
             else:
                 self.restorer.load_adapter(adapter)
             seeds = [derive(0, "people", target.person, k) for k in range(len(squares))]
-            made.append(self.restorer.restore_squares(squares, [[]] * len(squares), RestoreSettings(), seeds))
+            settings = RestoreSettings(guidance=self.given.guidance)
+            made.append(self.restorer.restore_squares(squares, [[]] * len(squares), settings, seeds))
         return made
 
     def judged(self, pictures: Sequence[Float[Tensor, "d 3 s s"]]) -> list[list[float]]:
@@ -172,6 +173,7 @@ def main() -> None:
     parser.add_argument("--case", type=Case.parse, action="append", dest="cases", help="may be given more than once")
     parser.add_argument("--preset", action="append", choices=sorted(PRESETS), dest="presets")
     parser.add_argument("--limit", type=int, help="people; all, if it is left out")
+    parser.add_argument("--guidance", type=float, help="1 is the published form; the family's own, if it is left out")
     parser.add_argument("--draws", type=int, default=3, help="times that each photo is made low")
     parser.add_argument("--steps", type=int, default=TuneSettings().steps)
     parser.add_argument("--precision", choices=["float32", "bf16"], default=TuneSettings().precision)

@@ -131,9 +131,11 @@ def test_a_run_that_was_stopped_goes_on_by_the_same_command(
     assert result.exit_code == 0 and "in 12 steps, gone on from step 10" in result.stdout
 
 
-def test_who_can_not_be_trained_is_told_why(keepface: Keepface, family: Path, tmp_path: Path) -> None:
+def test_who_can_not_be_trained_is_told_why(
+    keepface: Keepface, family: Path, tiny_family_folder: Path, tmp_path: Path
+) -> None:
     keepface("person", "add", "anna", ONE)
-    result = keepface("person", "train", "anna")  # over the bundled family
+    result = keepface("person", "train", "anna", "--family", tiny_family_folder)  # which has FaceMe alone
     assert result.exit_code == 1 and "keepface train recipes/compact/pfstorer-base.toml --data DATA" in result.stderr
     assert (Path(__file__).resolve().parents[2] / "recipes/compact/pfstorer-base.toml").is_file()
     for words, reason in (

@@ -111,7 +111,8 @@ def test_only_an_album_has_a_zip_and_only_a_restoration_a_picture(server: Server
     assert [job["kind"] for job in server.get("/v1/jobs").json()["jobs"]] == ["album", "restoration"]
 
 
-def test_where_the_family_learns_nobody_a_training_is_refused(server: Server) -> None:
+def test_where_the_family_learns_nobody_a_training_is_refused(servers: Servers, tiny_family_folder: Path) -> None:
+    server = servers(ServeSettings(family=str(tiny_family_folder)))
     files = {"photos": ("1.jpg", ONE.read_bytes())}
     key = server.post("/v1/people", data={"name": "anna"}, files=files).json()["person"]["key"]
     response = server.post("/v1/trainings", json={"person": key})

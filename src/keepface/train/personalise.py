@@ -25,6 +25,7 @@ from keepface.diffusion.personal_part import PersonalBatch, Variant
 from keepface.diffusion.sampler import SamplerSettings, Step
 from keepface.errors import DataError, RecipeError
 from keepface.image.size import resize
+from keepface.methods import sampling_of
 from keepface.methods.method import References
 from keepface.seeds import generator, numpy_generator
 from keepface.train import checkpoint
@@ -46,6 +47,7 @@ class TuneSettings:
         up to so many of their sides from the photo's. Ours: at a quarter, no less than 60 % of a face that stands in a
         photo of MARGIN faces' squares is in every cut.
     preview_every: steps between two previews; 0 makes none.
+    preview_steps: sampling steps of one; `None` is the family's own number.
     """
 
     variant: Variant = "personal"
@@ -56,12 +58,12 @@ class TuneSettings:
     spread: float = 0.25
     save_every: int = SAVE_AT_MOST
     preview_every: int = 50
-    preview_steps: int = 10
+    preview_steps: int | None = None
     precision: Literal["float32", "bf16"] = "float32"
 
     def __post_init__(self) -> None:
         for name, least in (("steps", 1), ("batch", 1), ("spread", 0), ("preview_every", 0), ("preview_steps", 1)):
-            if getattr(self, name) < least:
+            if getattr(self, name) is not None and getattr(self, name) < least:
                 raise RecipeError(f"personalise: {name} is {getattr(self, name)}; it must be {least} or more")
         if not 1 <= self.save_every <= SAVE_AT_MOST:
             raise RecipeError(f"personalise: save_every is {self.save_every}; it must be from 1 to {SAVE_AT_MOST}")
@@ -281,11 +283,17 @@ def draw_batch(
 def preview(
     method: Tunable, photo: Float[Tensor, "1 3 s s"], settings: TuneSettings, cleaner: Cleaner | None = None
 ) -> tuple[Float[Tensor, "3 s s"], Float[Tensor, "3 s s"]]:
-    """Restore a photo that was made low, always the same way, for the person as far as they are learned."""
+    """Restore a photo that was made low, always the same way, for the person as far as they are learned.
+
+    It is sampled as the family's card says.
+    """
     low = _degrade(photo, settings, numpy_generator(settings.seed, "preview"))
     who = References(torch.zeros(1, 0), torch.zeros(1, 0), torch.ones(1))
     shown = cleaner.clean(low) if cleaner else low
-    steps: list[Step] = list(method.restore(shown, [who], SamplerSettings(steps=settings.preview_steps), 1.0, [0]))
+    own = sampling_of(method.family.card, method.name)
+    many = settings.preview_steps or own.steps
+    sampler = SamplerSettings(steps=many, start=own.start, temperature=own.temperature, fidelity=own.fidelity)
+    steps: list[Step] = list(method.restore(shown, [who], sampler, own.guidance, [0]))
     return low[0], method.family.decode(steps[-1].x_t)[0]
 
 
