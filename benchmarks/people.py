@@ -5,10 +5,11 @@
         --case personal --case personal:photos=1 --case personal:photos=3 --case personal:gen=0
 
 A case is a variant of `keepface.train.personalise`; after a colon, with how many photos (5) and which weight of L_Gen
-(0.1). The pack holds squares larger than the family's. Each person's photo with the most detail is restored, the others
-are learned from, cut as `keepface person train` cuts them. Every person's file stays in the folder of adapters, so that
-the same command goes on where it stopped. "Swapped" is the first case led by the next person's file. Differences are
-paired over people, with 95 % bootstrap intervals, against the base.
+(0.1). The pack holds squares larger than the family's. The people are those with five other photos, or as many as a
+case asks for. Each one's photo with the most detail is restored, made low several times; the others are learned from,
+cut as `keepface person train` cuts them. Every person's file stays in the folder of adapters, so that the same command
+goes on where it stopped. "Swapped" is the first case led by the next person's file. Differences of the people's means
+are paired, with 95 % bootstrap intervals, against the base.
 """
 
 import argparse
@@ -76,11 +77,13 @@ class Ladder:
     def __init__(self, given: argparse.Namespace) -> None:
         self.pack, self.given, self.instruments = Pack(given.pack), given, Instruments.load()
         self.restorer = Restorer.from_pretrained(given.family, "pfstorer", given.device)
-        self.photos, most = PackPhotos(self.pack), max(case.photos for case in given.cases)
+        self.photos, most = PackPhotos(self.pack), max(Case.photos, *(case.photos for case in given.cases))
         everybody = plan(self.pack.identities, self.pack.native_px, others=most)
         self.targets: Sequence[Target] = everybody[: given.limit]
         self.truths = [self.photos.square(target.photo, self.restorer.size) for target in self.targets]
-        others = [target.photo for target in plan(self.pack.identities, self.pack.native_px) if target not in everybody]
+        tuned = {target.person for target in everybody}
+        everybody = plan(self.pack.identities, self.pack.native_px)
+        others = [target.photo for target in everybody if target.person not in tuned]
         self.prior = torch.stack([self.photos.square(photo, self.restorer.size) for photo in others[:PRIOR]])
 
     def learn(self, case: Case, target: Target) -> Path:
