@@ -17,6 +17,7 @@ from keepface.diffusion.family import Family
 from keepface.engine.restorer import Restorer
 from keepface.engine.result import FaceResult, Restoration, Similarity
 from keepface.engine.settings import RestoreSettings
+from keepface.engine.whole import restore_whole
 from keepface.errors import RecipeError, WeightsError
 from keepface.faces.align import template_face
 from keepface.identity.embed import IdentityFeatures
@@ -194,13 +195,19 @@ def test_a_family_that_learned_from_cleaned_pictures_is_shown_such_unless_told_o
     assert torch.equal(restorer.restore_squares(low, [[]], left_open, [5]), raw)
 
 
-def test_tiles_are_cut_from_the_cleaned_picture(cleaning_family: Path) -> None:
+def test_tiles_are_cut_from_the_cleaned_picture_where_that_is_asked_for(cleaning_family: Path) -> None:
     restorer = Restorer.from_pretrained(cleaning_family, device="cpu")
+    family = restorer.method.family
+    family.card = replace(family.card, cleaned=("faceme",))
     low, plain = torch.rand(3, 40, 48, generator=generator(3, "any")), replace(SETTINGS, clean=False)
     found = restorer.restore_tiles(low, person(), SETTINGS, 7).pixels
     by_hand = restorer.restore_tiles(restorer.cleaner.clean_large(low, SIZE), person(), plain, 7).pixels
     assert torch.equal(found, by_hand)
-    assert not torch.equal(found, restorer.restore_tiles(low, person(), plain, 7).pixels)
+    as_it_came = restorer.restore_tiles(low, person(), plain, 7).pixels
+    assert not torch.equal(found, as_it_came)
+    left_open = replace(SETTINGS, clean=None)
+    assert torch.equal(restorer.restore_tiles(low, person(), left_open, 7).pixels, as_it_came)
+    assert not restore_whole(restorer, Photo(low), (), left_open).cleaned
 
 
 def test_every_method_can_be_shown_cleaned_squares(cleaning_family: Path, tiny_restorer: Restorer) -> None:

@@ -188,12 +188,13 @@ class Restorer:
     ) -> Tiled:
         """Restore a picture of any size (RGB, 0..1) by tiles, all of them led by the same references.
 
-        Of the family's size it is what `restore_squares` gives.
+        Of the family's size it is what `restore_squares` gives with the same `settings.clean`. Tiles are cleaned where
+        that is asked for and not otherwise: pre-cleaners learn on faces, and draw them into blurred tiles of anything.
         """
         given = weights if weights is not None else [1.0] * len(references)
         led_by = self._led_by(references, given, settings.identity)
         sampling = Sampling(*self._sampler(settings), settings.tile_overlap, settings.tile_batch)
-        shown = self.cleaner.clean_large(low, self.size, settings.tile_batch) if self.cleans(settings) else low
+        shown = self.cleaner.clean_large(low, self.size, settings.tile_batch) if settings.clean else low
         tiled = sample_tiles(self.method, shown, led_by, sampling, seed, progress)
         fix_large(settings.colour, tiled.pixels, low.float().cpu())
         return tiled

@@ -160,7 +160,7 @@ def restore_whole(
         settings,
         references.left_out,
         len(tiled.layout),
-        cleaned=restorer.cleans(settings),
+        cleaned=bool(settings.clean),
     )
 
 
