@@ -81,9 +81,10 @@ class Ladder:
         everybody = plan(self.pack.identities, self.pack.native_px, others=most)
         self.targets: Sequence[Target] = everybody[: given.limit]
         self.truths = [self.photos.square(target.photo, self.restorer.size) for target in self.targets]
-        tuned = {target.person for target in everybody}
-        everybody = plan(self.pack.identities, self.pack.native_px)
-        others = [target.photo for target in everybody if target.person not in tuned]
+        self.embedded = [self.embed(truth) for truth in self.truths]
+        tunable = {target.person for target in everybody}
+        anybody = plan(self.pack.identities, self.pack.native_px)
+        others = [target.photo for target in anybody if target.person not in tunable]
         self.prior = torch.stack([self.photos.square(photo, self.restorer.size) for photo in others[:PRIOR]])
 
     def learn(self, case: Case, target: Target) -> Path:
@@ -138,19 +139,14 @@ class Ladder:
             for name in NAMES
         ]
 
-    def likeness(self, pictures: Sequence[Float[Tensor, "d 3 s s"]], turn: int) -> list[float]:
-        """Tell how alike each target's pictures are to the person `turn` places further."""
-        judge, detector = self.instruments.judge, self.instruments.detector
+    def embed(self, square: Float[Tensor, "3 s s"]) -> Float[Tensor, "d"]:
+        """Return the judge's embedding of a square's face."""
+        return self.instruments.judge.embed(square, square_face(square, self.instruments.detector).face)
 
-        def embedded(square: Float[Tensor, "3 s s"]) -> Float[Tensor, "d"]:
-            return judge.embed(square, square_face(square, detector).face)
-
-        truths = [embedded(truth) for truth in self.truths]
-        turned = [*truths[turn:], *truths[:turn]]
-        return [
-            fmean(float(embedded(picture) @ other) for picture in of_one)
-            for of_one, other in zip(pictures, turned, strict=True)
-        ]
+    def likeness_to_next(self, pictures: Sequence[Float[Tensor, "d 3 s s"]]) -> list[float]:
+        """Tell how alike each target's pictures are to the next target's person."""
+        pairs = zip(pictures, [*self.embedded[1:], *self.embedded[:1]], strict=True)
+        return [fmean(float(self.embed(picture) @ other) for picture in of_one) for of_one, other in pairs]
 
 
 def report(ladder: Ladder, preset: str, files: dict[str, list[Path | None]]) -> None:
@@ -163,7 +159,7 @@ def report(ladder: Ladder, preset: str, files: dict[str, list[Path | None]]) -> 
     for name, found in values.items():
         base = [None] * len(NAMES) if name in ("input", BASE) else values[BASE]
         print(f"| {name} | {' | '.join(mean_beside(*both) for both in zip(found, base, strict=True))} |")
-    toward = [ladder.likeness(pictures[name], 1) for name in (SWAPPED, BASE)]
+    toward = [ladder.likeness_to_next(pictures[name]) for name in (SWAPPED, BASE)]
     print(f"\nSwapped, likeness to the file's person: {mean_beside(*toward)}", flush=True)
 
 

@@ -47,7 +47,7 @@ class PlainRestorer:
     def clean_squares(self, low: Tensor) -> Tensor | None:
         return self.cleaned(low) if self.cleaned else None
 
-    def cleans(self, settings: RestoreSettings) -> bool:
+    def cleans(self, settings: RestoreSettings, by_tiles: bool = False) -> bool:
         return bool(settings.clean)
 
     def restore_squares(

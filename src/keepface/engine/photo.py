@@ -77,7 +77,7 @@ class SquareRestorer(Recognising, Squares, Protocol):
         """Return the published system it restores by."""
         ...
 
-    def cleans(self, settings: RestoreSettings) -> bool:
+    def cleans(self, settings: RestoreSettings, by_tiles: bool = False) -> bool:
         """Tell whether a pre-cleaner runs before the method."""
         ...
 

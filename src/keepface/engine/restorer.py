@@ -113,9 +113,15 @@ class Restorer:
         """Return the family's pre-cleaner, loaded when it is first asked for; a `WeightsError` if there is none."""
         return Cleaner.load(self.method.family)
 
-    def cleans(self, settings: RestoreSettings) -> bool:
-        """Tell whether the pre-cleaner runs first: as asked, else as the family learned this method."""
-        return self.method.name in self.method.family.card.cleaned if settings.clean is None else settings.clean
+    def cleans(self, settings: RestoreSettings, by_tiles: bool = False) -> bool:
+        """Tell whether the pre-cleaner runs first: as asked, else as the family learned this method.
+
+        Tiles are cleaned only where that is asked for: pre-cleaners learn on faces, and draw them into blurred tiles of
+        anything.
+        """
+        if settings.clean is None:
+            return not by_tiles and self.method.name in self.method.family.card.cleaned
+        return settings.clean
 
     def steps(self, settings: RestoreSettings) -> int:
         """Return how many steps a face takes: as asked, else the method's or the family's own number."""
@@ -188,13 +194,13 @@ class Restorer:
     ) -> Tiled:
         """Restore a picture of any size (RGB, 0..1) by tiles, all of them led by the same references.
 
-        Of the family's size it is what `restore_squares` gives with the same `settings.clean`. Tiles are cleaned where
-        that is asked for and not otherwise: pre-cleaners learn on faces, and draw them into blurred tiles of anything.
+        Of the family's size it is what `restore_squares` gives with the same `settings.clean`, `None` being False here.
         """
         given = weights if weights is not None else [1.0] * len(references)
         led_by = self._led_by(references, given, settings.identity)
         sampling = Sampling(*self._sampler(settings), settings.tile_overlap, settings.tile_batch)
-        shown = self.cleaner.clean_large(low, self.size, settings.tile_batch) if settings.clean else low
+        is_cleaned = self.cleans(settings, by_tiles=True)
+        shown = self.cleaner.clean_large(low, self.size, settings.tile_batch) if is_cleaned else low
         tiled = sample_tiles(self.method, shown, led_by, sampling, seed, progress)
         fix_large(settings.colour, tiled.pixels, low.float().cpu())
         return tiled

@@ -160,7 +160,7 @@ def restore_whole(
         settings,
         references.left_out,
         len(tiled.layout),
-        cleaned=bool(settings.clean),
+        cleaned=restorer.cleans(settings, by_tiles=True),
     )
 
 

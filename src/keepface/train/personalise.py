@@ -63,8 +63,9 @@ class TuneSettings:
 
     def __post_init__(self) -> None:
         for name, least in (("steps", 1), ("batch", 1), ("spread", 0), ("preview_every", 0), ("preview_steps", 1)):
-            if getattr(self, name) is not None and getattr(self, name) < least:
-                raise RecipeError(f"personalise: {name} is {getattr(self, name)}; it must be {least} or more")
+            given = getattr(self, name)
+            if given is not None and given < least:
+                raise RecipeError(f"personalise: {name} is {given}; it must be {least} or more")
         if not 1 <= self.save_every <= SAVE_AT_MOST:
             raise RecipeError(f"personalise: save_every is {self.save_every}; it must be from 1 to {SAVE_AT_MOST}")
         for name in self.degradations or ("",):
@@ -291,8 +292,7 @@ def preview(
     who = References(torch.zeros(1, 0), torch.zeros(1, 0), torch.ones(1))
     shown = cleaner.clean(low) if cleaner else low
     own = sampling_of(method.family.card, method.name)
-    many = settings.preview_steps or own.steps
-    sampler = SamplerSettings(steps=many, start=own.start, temperature=own.temperature, fidelity=own.fidelity)
+    sampler = SamplerSettings("unipc", settings.preview_steps or own.steps, own.start, own.temperature, own.fidelity)
     steps: list[Step] = list(method.restore(shown, [who], sampler, own.guidance, [0]))
     return low[0], method.family.decode(steps[-1].x_t)[0]
 
