@@ -203,8 +203,8 @@ def test_alignment_calls_the_content_module_once_and_the_unet_once_a_reference(m
     one, two = unet.calls
     for name in ("x_t", "t", "down_block_additional_residuals", "mid_block_additional_residual"):
         assert one[name] is two[name]
-    assert set(losses) == {"total", "diffusion", "align"} and float(losses["align"]) > 0
-    assert float(losses["total"]) == pytest.approx(float(losses["diffusion"] + losses["align"]), rel=1e-6)
+    assert set(losses) == {"total", "denoising", "align"} and float(losses["align"]) > 0
+    assert float(losses["total"]) == pytest.approx(float(losses["denoising"] + losses["align"]), rel=1e-6)
 
 
 def test_one_reference_given_twice_aligns_exactly(method: RIDFR) -> None:
@@ -232,7 +232,7 @@ def test_lambda_weighs_the_alignment(method: RIDFR) -> None:
     for weight in (0.0, 3.0):
         method.settings = replace(method.settings, align_weight=weight)
         losses = method.loss(batch, "alignment")
-        assert float(losses["total"]) == pytest.approx(float(losses["diffusion"] + weight * losses["align"]), rel=1e-6)
+        assert float(losses["total"]) == pytest.approx(float(losses["denoising"] + weight * losses["align"]), rel=1e-6)
 
 
 def test_aligning_velocities_is_aligning_noises_weighted_as_the_diffusion_loss_is(method: RIDFR) -> None:
@@ -282,6 +282,47 @@ def test_the_latent_variant_takes_twice_the_channels_and_sees_the_low_pictures_l
     list(method.restore(low, [None, people("a")], ONE_STEP, 1.0, [0, 1]))
     shown = content.calls[0]["x_t"]
     assert shown.shape == (2, 8, 4, 4) and torch.equal(shown[:, 4:], method.family.encode(low))
+
+
+def test_the_block_variant_sees_every_pixel_of_the_low_picture() -> None:
+    method = opened(settings=replace(RIDFR_METHOD, content="blocks"))
+    content, low = Seen(method.content), low_squares(2)
+    list(method.restore(low, [None, people("a")], ONE_STEP, 1.0, [0, 1]))
+    shown = content.calls[0]["x_t"]
+    assert shown.shape == (2, 4 + 3 * 64, 4, 4)  # 32 px on a grid of 4: blocks of 8 x 8
+    place = shown[:, 4:].unflatten(1, (3, 8, 8))[:, :, :, :, 2, 1]
+    torch.testing.assert_close(place, low[:, :, 16:24, 8:16] * 2 - 1)
+
+
+def test_a_module_that_saw_pixels_goes_on_with_blocks_where_it_was(method: RIDFR, tmp_path: Path) -> None:
+    method.family.save_pretrained(tmp_path, torch.float32)
+    method.save(tmp_path, torch.float32)
+    blocks = RIDFR.begin(Family.from_pretrained(tmp_path), replace(RIDFR_METHOD, content="blocks"), seed=5)
+    assert blocks.has_content and blocks.settings.content == "blocks"
+    flat = torch.rand(2, 3, 4, 4, generator=generator(0, "flat")).repeat_interleave(8, 2).repeat_interleave(8, 3)
+    pixels, x_t = (
+        method._condition(flat[..., :8, :8].mean((2, 3), keepdim=True).expand_as(flat)),
+        torch.randn(2, 4, 4, 4),
+    )
+    plain = flat[..., :8, :8].expand(2, 3, 8, 8).repeat(1, 1, 4, 4)  # one colour: its mean is its pixel
+    seen = [
+        made._residuals(x_t, torch.tensor([1, 999]), condition, torch.full((2,), 32.0))
+        for made, condition in ((method, pixels), (blocks, blocks._condition(plain)))
+    ]
+    (down, middle), (down_too, middle_too) = seen
+    torch.testing.assert_close(middle_too, middle, atol=1e-4, rtol=0)
+    assert all(torch.allclose(one, two, atol=1e-4) for one, two in zip(down, down_too, strict=True))
+    assert float(middle.abs().max()) > 1e-3
+
+
+def test_a_picture_loss_looks_at_the_predicted_clean_latents_and_adds_to_the_total(method: RIDFR) -> None:
+    batch, seen = toy_batch(method, each=1), []
+    plain = float(method.loss(batch, "identity")["total"])
+    method.picture_loss = lambda x_0, given: seen.append(x_0) or x_0.square().mean()
+    losses = method.loss(batch, "identity")
+    assert float(losses["denoising"]) == pytest.approx(plain)
+    assert float(losses["total"]) == pytest.approx(plain + float(seen[0].square().mean()), rel=1e-5)
+    assert seen[0].shape == (3, 4, 4, 4)
 
 
 def test_the_scale_of_the_identity_at_zero_leaves_the_prompt_alone(method: RIDFR) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from keepface.config import from_dict
+from keepface.config import from_dict, to_dict
 from keepface.data.prepare import Pack, prepare
 from keepface.diffusion.cleaner import Cleaner, CleanerSettings
 from keepface.diffusion.family import Family
@@ -16,6 +16,7 @@ from keepface.train.loop import Task, train
 from keepface.train.recipe import Recipe
 from keepface.train.run import make_task
 
+from ..methods.pfstorer_toy import PFSTORER_METHOD
 from ..methods.ridfr_toy import opened
 from ..toy import SIZE, ColourFeatures, ToyPeople, low_squares
 
@@ -115,7 +116,7 @@ def test_alignment_draws_two_other_photos_of_each_person_anew_and_always_alike(s
     assert batch.tokens.shape == (2, 2, 49, 1280) and batch.recogniser.shape == (2, 2, 128)
     assert torch.allclose(batch.recogniser.norm(dim=2), torch.ones(2, 2), atol=1e-4)
     assert not torch.allclose(batch.tokens[:, 0], batch.tokens[:, 1], atol=1e-2)
-    assert set(task.losses(batch)) == {"total", "diffusion", "align"}
+    assert set(task.losses(batch)) == {"total", "denoising", "align"}
 
 
 def test_a_recipe_that_draws_other_references_than_its_phase_needs_says_what_to_set(start_ridfr: Any) -> None:
@@ -125,8 +126,19 @@ def test_a_recipe_that_draws_other_references_than_its_phase_needs_says_what_to_
     ):
         with pytest.raises(RecipeError, match=message):
             start_ridfr("alignment", batch=batch)
-    with pytest.raises(RecipeError, match="method 'ridfr' takes no losses on pictures"):
-        start_ridfr("content", loss={"identity": 1.0})
+
+
+def test_a_method_without_losses_on_pictures_says_so(tiny_family_folder: Path, toy_pack: Pack) -> None:
+    told = {
+        "task": "pfstorer",
+        "phase": "base",
+        "init_from": str(tiny_family_folder),
+        "method": to_dict(PFSTORER_METHOD),
+        "batch": {"crop": "aligned"},
+        "loss": {"identity": 1.0},
+    }
+    with pytest.raises(RecipeError, match="method 'pfstorer' takes no losses on pictures; leave the table out"):
+        make_task(from_dict(Recipe, told, "test"), toy_pack, toy_pack)
 
 
 def test_a_phase_without_identity_learns_from_packs_without_features(

@@ -25,7 +25,8 @@ class _NoHint(nn.Module):
 class ContentInjection(ControlNetModel):  # type: ignore[misc]
     """A ControlNet that takes the low picture as more channels of its input, without a hint encoder. [RIDFR, Sec. 3.2]
 
-    Its `in_channels` are the latent's and, after them, those of the low picture: 3 of its pixels, or its latent's.
+    Its `in_channels` are the latent's and, after them, those of the low picture: 3 of its pixels, or its latent's, or
+    those of its blocks.
     """
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -43,6 +44,15 @@ class ContentInjection(ControlNetModel):  # type: ignore[misc]
         content.load_state_dict({**state, "conv_in.weight": widened})
         return content
 
+    def seeing_blocks(self, per_block: int) -> "ContentInjection":
+        """Return a module that sees blocks of so many pixels, of each block's mean what this one sees of a pixel."""
+        seen = self.config.in_channels - 3
+        blocks: ContentInjection = self.from_config({**self.config, "in_channels": seen + 3 * per_block})
+        weight = self.conv_in.weight
+        spread = weight[:, seen:].repeat_interleave(per_block, dim=1) / per_block
+        blocks.load_state_dict({**self.state_dict(), "conv_in.weight": torch.cat([weight[:, :seen], spread], dim=1)})
+        return blocks
+
     def inject(
         self, x_t: Float[Tensor, "b c h w"], t: Tensor, low: Float[Tensor, "b c2 h w"], words: dict[str, Any]
     ) -> Residuals:
@@ -54,6 +64,11 @@ class ContentInjection(ControlNetModel):  # type: ignore[misc]
 def pixels_on_grid(low: Float[Tensor, "b 3 s s"], grid: tuple[int, int]) -> Float[Tensor, "b 3 h w"]:
     """Bring the low picture to the latent's grid, bicubic, -1..1; shrinking filters first. [RIDFR, Sec. 4.1]"""
     return resize(low, grid, "bicubic") * 2 - 1
+
+
+def blocks_on_grid(low: Float[Tensor, "b 3 s s"], grid: tuple[int, int]) -> Float[Tensor, "b c h w"]:
+    """Lay each block of pixels in one place of the latent's grid, its pixels as channels, -1..1.  # ours"""
+    return functional.pixel_unshuffle(low * 2 - 1, low.shape[-1] // grid[1])
 
 
 def repeat_items(residuals: Residuals, copies: int) -> Residuals:

@@ -22,12 +22,19 @@ from torch.nn import functional
 
 from keepface.config import from_dict, to_dict
 from keepface.diffusion.attention import log_weights
-from keepface.diffusion.content_injection import ContentInjection, Residuals, pad_items, pixels_on_grid, repeat_items
+from keepface.diffusion.content_injection import (
+    ContentInjection,
+    Residuals,
+    blocks_on_grid,
+    pad_items,
+    pixels_on_grid,
+    repeat_items,
+)
 from keepface.diffusion.decoupled_attention import Injection, cross_attention_layers, use_decoupled_attention
 from keepface.diffusion.faceid_plus import AdapterSettings, IdentityAdapter, load_published
 from keepface.diffusion.family import Family, load_network, save_network
 from keepface.diffusion.guidance import guide_halves, in_parts
-from keepface.diffusion.objective import denoising_loss, noised
+from keepface.diffusion.objective import PictureLoss, denoising_loss, noised, predicted_clean
 from keepface.diffusion.sampler import Predict, SamplerSettings, Step
 from keepface.errors import RecipeError, WeightsError
 from keepface.methods.method import Phase, References, TrainBatch, guided_groups, own_folder, sample_squares
@@ -47,13 +54,14 @@ PHASES = {
 class RIDFRSettings:
     """What is injected and how; the defaults are the paper's, sizes those of SD 1.5.
 
-    content: `pixel` shows the low picture itself, shrunk to the latent's grid; `latent` its latent, as the ablation.
+    content: `pixel` shows the low picture itself, shrunk to the latent's grid; `latent` its latent, as the ablation;
+        `blocks` all its pixels, a block of them in each place of the grid, which is ours.
     identity_scale: weight of the identity's attention beside the prompt's.
     align_weight: lambda of Eq. 6; large values align by ignoring the identity.
     low_share: share of an identity phase's batch that the content module leads; 0 as IP-Adapter was trained.
     """
 
-    content: Literal["pixel", "latent"] = "pixel"
+    content: Literal["pixel", "latent", "blocks"] = "pixel"
     identity_scale: float = 1.0
     align_weight: float = 1.0
     low_share: float = 0.0
@@ -97,6 +105,7 @@ class RIDFR:
         self, family: Family, content: ContentInjection, adapter: IdentityAdapter, settings: RIDFRSettings
     ) -> None:
         self.family, self.content, self.adapter, self.settings = family, content, adapter, settings
+        self.picture_loss: PictureLoss | None = None
         self.has_content, self.has_identity = False, False  # of the two, what was trained (or loaded)
         family.bring(content, adapter)
         self._layers = cross_attention_layers(family.unet)
@@ -115,18 +124,21 @@ class RIDFR:
         has_identity = family.folder is not None and (folder / IDENTITY).is_file()
         if has_content or has_identity:
             kept = _read_settings(folder)
-            if has_content and kept.content != settings.content:
+            becomes_blocks = (kept.content, settings.content) == ("pixel", "blocks")
+            if has_content and kept.content != settings.content and not becomes_blocks:
                 raise RecipeError(
                     f"{folder}: its content module sees the low picture's {kept.content}, the recipe wants "
                     f'{settings.content}; set [method] content = "{kept.content}", or begin with a family without'
                 )
             settings = replace(settings, identity=kept.identity) if has_identity else settings
-        extra = 3 if settings.content == "pixel" else family.unet.config.in_channels
+        per_block = (family.size // family.latent_shape[2]) ** 2
+        extra = {"pixel": 3, "latent": family.latent_shape[0], "blocks": 3 * per_block}[settings.content]
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive(seed, cls.name))
             adapter = IdentityAdapter(settings.identity, family.unet)
             if has_content:
                 content = load_network(ContentInjection, folder / CONTENT, family.dtype)
+                content = content.seeing_blocks(per_block) if kept.content != settings.content else content
             else:
                 content = ContentInjection.begin(family.unet, extra)
         if has_identity:
@@ -228,7 +240,8 @@ class RIDFR:
         if self.settings.content == "latent":
             return family.encode(low)
         grid = (family.latent_shape[1], family.latent_shape[2])
-        return pixels_on_grid(low, grid).to(family.device, family.dtype)
+        on_grid = blocks_on_grid if self.settings.content == "blocks" else pixels_on_grid
+        return on_grid(low, grid).to(family.device, family.dtype)
 
     def _inject(self, people: Sequence[References | None]) -> Injection | None:
         """Make the identity tokens of each item; `None` when the family has no identity part and nobody asks for it."""
@@ -312,9 +325,10 @@ class RIDFR:
         return nn.ModuleDict({"content": self.content}).requires_grad_(True)
 
     def loss(self, batch: TrainBatch, phase: str) -> dict[str, Tensor]:
-        """Return the losses of one batch by name: `total`, and for alignment its parts. [RIDFR, Eq. 6]
+        """Return the losses of one batch by name: `total`, and its parts where there are several. [RIDFR, Eq. 6]
 
-        The content module sees no identity, so its residuals serve both references of alignment.
+        The content module sees no identity, so its residuals serve both references of alignment. A picture loss, where
+        a recipe asks for one, looks at what the first reference led to.  # ours
         """
         x_t, target = noised(self.family, batch.clean, batch.eps, batch.t)
         t, detail_px = batch.t.to(x_t.device), batch.detail_px.to(x_t)
@@ -328,11 +342,15 @@ class RIDFR:
         predicted = [
             self._predict(x_t, t, identity, residuals, detail_px) for identity in self._identities(batch, phase)
         ]
-        diffusion = torch.stack([denoising_loss(item, target) for item in predicted]).mean()
-        if phase != "alignment":
-            return {"total": diffusion}
-        align = align_loss(*predicted)
-        return {"total": diffusion + self.settings.align_weight * align, "diffusion": diffusion, "align": align}
+        parts = {"denoising": torch.stack([denoising_loss(item, target) for item in predicted]).mean()}
+        total = parts["denoising"]
+        if phase == "alignment":
+            parts["align"] = align_loss(*predicted)
+            total = total + self.settings.align_weight * parts["align"]
+        if self.picture_loss is not None:
+            parts["picture"] = self.picture_loss(predicted_clean(self.family, x_t, predicted[0].float(), t), batch)
+            total = total + parts["picture"]
+        return {"total": total, **parts} if len(parts) > 1 else {"total": total}
 
     def _identities(self, batch: TrainBatch, phase: str) -> list[Injection | None]:
         """Return what is injected in each branch of a phase's loss."""
