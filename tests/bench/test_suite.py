@@ -81,6 +81,12 @@ def test_the_rows_of_a_reference_alone_take_each_a_different_photo() -> None:
     assert alone == [(0,), (2,), (3,), (4,)]
 
 
+def test_the_suite_of_methods_sets_one_photo_of_the_person_beside_one_of_somebody_else() -> None:
+    ann, rows = plan(PEOPLE, NATIVE)[0], {row.name: row for row in SUITES["methods"].rows}
+    assert leaders(rows["1 reference"], ann, nowhere) == (0,)
+    assert leaders(rows["a stranger"], ann, nowhere) == (9,) and PEOPLE[9] == "dan"
+
+
 def test_pose_and_mouth_do_not_change_when_the_face_is_turned_shifted_and_enlarged() -> None:
     points = ffhq_template(512)
     turn = np.array([[np.cos(0.4), -np.sin(0.4)], [np.sin(0.4), np.cos(0.4)]])
@@ -123,5 +129,7 @@ def test_every_suite_compares_rows_that_it_has_under_presets_that_exist() -> Non
 
 
 def test_an_unknown_suite_names_the_known_ones() -> None:
-    with pytest.raises(RecipeError, match="unknown suite 'huge'; known suites: compact, references, alignment"):
+    with pytest.raises(
+        RecipeError, match="unknown suite 'huge'; known suites: compact, methods, references, alignment"
+    ):
         find_suite("huge")

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from keepface.allocator import keep_freed_memory
 from keepface.bench.features import Vectors
 from keepface.bench.instruments import load_instruments
 from keepface.bench.lines import Line, System, comparisons, lines, systems, varied
@@ -70,6 +71,7 @@ def measure(
     progress: Progress | None = None,
 ) -> Outcome:
     """Measure a suite on opened photos by restorers that `load` loads, one at a time; see `run_suite`."""
+    keep_freed_memory()
     suite = suite.under(settings.presets)
     targets = plan(photos.identities, photos.native_px, settings.limit, suite.others)
     run = _Run(suite, photos, out, settings, load)

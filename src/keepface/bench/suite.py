@@ -50,6 +50,7 @@ COUNTED = (
     Row("4 references", "restored, led by four", references=4),
 )
 WRONG = Row("wrong person", "restored, led by four photos of somebody else", references=4, whose="stranger")
+STRANGER = Row("a stranger", "restored, led by one photo of somebody else", references=1, whose="stranger")
 TRUTH = Row("truth as reference", "restored, led by the clean photo itself", references=1, whose="truth")
 SIZED = (
     Row("reference at 64 px", "led by one, shrunk to 64/512 of its side", references=1, reference_px=(64, 64)),
@@ -86,6 +87,19 @@ SUITES = {
             ("truth as reference", "4 references"),
         ),
         ("no references", "1 reference", "4 references"),
+    ),
+    "methods": Suite(
+        "methods",
+        "each method beside the input, itself without references, and restorers that know nobody (--blind)",
+        ("light", "medium", "heavy"),
+        (INPUT, NO_REFERENCES, COUNTED[0], STRANGER),
+        (
+            ("no references", "input"),
+            ("1 reference", "input"),
+            ("1 reference", "no references"),
+            ("1 reference", "a stranger"),
+        ),
+        ("no references", "1 reference"),
     ),
     "references": Suite(
         "references",

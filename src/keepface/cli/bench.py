@@ -38,7 +38,7 @@ def bench(
         Path, typer.Option(help="Shards, a prepared pack, or folders of people (person/photo.jpg).", show_default=False)
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the report.", show_default=False)],
-    suite: Annotated[str, typer.Option(help="compact, references, alignment or protocol.")] = "compact",
+    suite: Annotated[str, typer.Option(help="compact, methods, references, alignment or protocol.")] = "compact",
     family: Families = None,
     method: Methods = None,
     blind: BlindOnes = None,

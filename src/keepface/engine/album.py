@@ -18,6 +18,7 @@ from typing import Any
 import torch
 
 from keepface import __version__
+from keepface.allocator import keep_freed_memory
 from keepface.engine.batch import Batching, Item, Outcome, is_batched, restore_each
 from keepface.engine.manifest import Entry, Manifest, Shard
 from keepface.engine.matching import People
@@ -139,6 +140,7 @@ def restore_album(
         KeepfaceError: the manifest can't be used, or somebody else is at work on the same part.
         RecipeError, WeightsError: the networks can't do what the options ask for.
     """
+    keep_freed_memory()
     own = [item for item in items if shard.holds(item.output.name)]
     with manifest.one_run(shard):
         ledger = _Ledger(manifest, studio, wishes)

@@ -7,6 +7,7 @@ from typing import Generic, TypeVar
 import cv2
 import torch
 
+from keepface.allocator import keep_freed_memory
 from keepface.engine.batch import Batching, Item, Outcome, restore_each
 from keepface.engine.matching import People
 from keepface.engine.provenance import Options
@@ -30,11 +31,12 @@ class Task(Generic[Made]):
 
 
 class Worker(Generic[Made]):
-    """The networks of one process; it sets how many threads torch and OpenCV have there."""
+    """The networks of one process; it sets how many threads torch and OpenCV have there, and keeps freed memory."""
 
     def __init__(self, task: Task[Made]) -> None:
         torch.set_num_threads(task.threads)
         cv2.setNumThreads(task.threads)
+        keep_freed_memory()
         self._task = task
         self._restorer, self._references = task.load()
 

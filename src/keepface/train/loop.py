@@ -17,6 +17,7 @@ from accelerate import Accelerator
 from PIL import Image
 from torch import Tensor, nn
 
+from keepface.allocator import keep_freed_memory
 from keepface.device import DTYPES
 from keepface.image.files import to_uint8
 from keepface.train import checkpoint
@@ -58,6 +59,7 @@ class Task(Protocol):
 
 def train(task: Task, recipe: Recipe, run: Path, progress: Callable[[int, int, float], None] | None = None) -> Path:
     """Run a recipe to its end, resuming when the run's folder holds a checkpoint; return the family's folder."""
+    keep_freed_memory()
     cv2.setNumThreads(1)  # its threads and torch's would wait for each other
     accelerator = make_accelerator()
     task.networks.to(accelerator.device).train()
