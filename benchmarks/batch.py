@@ -4,8 +4,9 @@
     python benchmarks/batch.py --photos old-photos/ --count 48 --ray --threads 1
 
 Without a folder the example of the repository is repeated. Photos are repeated up to --count, under names of their own.
-All runs write real files, which are compared byte for byte in the end, and start with the networks loaded; on Ray,
-where actors load them, the time of a run of one photo an actor is taken off.
+All runs write real files, which are compared byte for byte in the end, and start with the networks loaded. Of other
+processes the start and the loading of networks are counted, while their imports run beside this one's, as they do for
+`keepface restore`; on Ray, where actors load them, the time of a run of one photo an actor is taken off.
 """
 
 import argparse
@@ -31,6 +32,7 @@ from keepface.engine.references import References, gather_references
 from keepface.engine.restorer import Restorer
 from keepface.engine.settings import RestoreSettings
 from keepface.image.files import read_photo
+from keepface.standby import Start, import_ahead
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLE = ROOT / "examples" / "old.png"
@@ -106,14 +108,16 @@ def copies(photos: Path | None, count: int, folder: Path) -> list[Path]:
     return [Path(shutil.copy(path, folder / f"{number:04}{path.suffix}")) for number, path in enumerate(chosen)]
 
 
-def in_processes(options: argparse.Namespace, sources: list[Path], studio: Studio, folder: Path) -> list[Row]:
+def in_processes(
+    options: argparse.Namespace, sources: list[Path], studio: Studio, folder: Path, start: Start
+) -> list[Row]:
     """Do all photos in several processes that share the threads, the start of all but the first included."""
     rows = []
     threads = max(1, torch.get_num_threads() // options.processes)
     networks = functools.partial(Restorer.from_pretrained, options.family, options.method, options.device)
     for squares in options.batch:
         one = replace_batch(studio, squares)
-        run = InProcesses(networks, options.processes, threads)
+        run = InProcesses(networks, options.processes, threads, start)
         way = f"{options.processes} processes of {threads} thread{'s' if threads > 1 else ''}, {squares} faces at once"
         rows.append(measure(way, sources, one, folder, run))
     return rows
@@ -164,6 +168,8 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--ray", action="store_true", help="measure one and two actors on this machine instead")
     options = parser.parse_args()
+    is_shared = options.processes > 1 and not options.ray
+    start = import_ahead("keepface.engine.processes") if is_shared else "spawn"
     restorer, references = load(options)
     asked = Options(RestoreSettings(steps=options.steps, keep_worse=True))
     batching = Batching(options.batch[0], options.workers)
@@ -180,7 +186,7 @@ def main() -> None:
             for squares in options.batch:
                 one = replace_batch(studio, squares)
                 rows.append(measure(f"one process, {squares} faces at once", sources, one, folder, restore_here))
-            rows += in_processes(options, sources, studio, folder) if options.processes > 1 else []
+            rows += in_processes(options, sources, studio, folder, start) if is_shared else []
     print(f"{platform.machine()}, {options.device}, {torch.get_num_threads()} threads, torch {torch.__version__}")
     steps, led_by = restorer.steps(asked.settings), len(references.kept)
     print(f"{options.method}, {restorer.size} px squares, {steps} steps, {led_by} references\n")

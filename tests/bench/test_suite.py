@@ -67,6 +67,14 @@ def test_a_row_that_needs_more_photos_than_there_are_says_so() -> None:
         leaders(Row("wrong", "", references=4, whose="stranger"), lonely, nowhere)
 
 
+def test_a_row_of_up_to_four_takes_what_there_is_and_asks_for_one_at_least() -> None:
+    row = next(row for row in SUITES["methods"].rows if row.name == "up to 4 references")
+    assert [leaders(row, one, nowhere) for one in plan(PEOPLE, NATIVE)] == [(0, 2, 3, 4), (6,), (9, 10, 11)]
+    alone = plan(["eve", "eve"], [1.0, 2.0])[0]
+    with pytest.raises(DataError, match="fewer than 2 other photos"):
+        leaders(Row("up to 4", "", references=4, fewest=1, first=1), alone, nowhere)
+
+
 def test_rows_without_references_are_led_by_nobody() -> None:
     for suite in SUITES.values():
         for row in suite.rows:

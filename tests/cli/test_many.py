@@ -15,6 +15,7 @@ import pytest
 import torch
 from typer.testing import Result
 
+from keepface.cli.many import Many
 from keepface.engine.batch import batch_for
 from keepface.engine.manifest import FOLDER, Manifest
 from keepface.image.files import Photo, write_photo
@@ -149,6 +150,13 @@ def test_two_processes_make_what_one_makes(keepface: Keepface, tiny_family_folde
         manifest.close()
         assert keepface("restore", source, "-o", out, *words, "--processes", count).exit_code == 0
     assert contents(one) == contents(two) and len(contents(one)) == 5
+
+
+def test_others_are_begun_early_only_where_an_album_is_to_have_any() -> None:
+    alone = [Many().begun(47, None), Many(processes=1).begun(1000, None), Many().begun(1000, "cuda")]
+    assert {many.start for many in (*alone, Many(engine="ray").begun(1000, None))} == {"spawn"}
+    helped = Many(processes=2).begun(2, "cpu")
+    assert helped.start == ("forkserver" if sys.platform == "linux" else "spawn") and helped == Many(processes=2)
 
 
 def test_small_albums_have_short_batches() -> None:

@@ -21,6 +21,7 @@ from keepface.engine.provenance import Options
 from keepface.engine.restorer import Restorer
 from keepface.engine.settings import RestoreSettings
 from keepface.errors import KeepfaceError, WeightsError
+from keepface.standby import import_ahead
 
 from .worked import BAD, items_of, nine_photos, studio_of, worked
 
@@ -32,6 +33,7 @@ from pathlib import Path
 from keepface.engine.album import Keep
 from keepface.engine.processes import InProcesses
 from keepface.engine.restorer import Restorer
+from keepface.standby import import_ahead
 from tests.engine.worked import items_of, nine_photos, studio_of
 
 if __name__ == "__main__":
@@ -39,7 +41,8 @@ if __name__ == "__main__":
     networks = functools.partial(Restorer.from_pretrained, sys.argv[1], device="cpu")
     studio = studio_of(networks())
     items = items_of(nine_photos(folder) * 1000, folder)
-    run = InProcesses(networks, 3, 1)(items, studio, Keep(folder, "part", studio.options))
+    start = import_ahead("keepface.engine.processes") if sys.argv[3] == "ahead" else "spawn"
+    run = InProcesses(networks, 3, 1, start)(items, studio, Keep(folder, "part", studio.options))
     next(run)
     print(*(process.pid for process in multiprocessing.active_children()), flush=True)
     list(run)
@@ -84,15 +87,17 @@ def is_alive(pid: int) -> bool:
         return False
 
 
+@pytest.mark.parametrize("is_ahead", [False, True])
 def test_two_processes_make_the_same_files_as_one(
-    tiny_family_folder: Path, tiny_restorer: Restorer, tmp_path: Path
+    tiny_family_folder: Path, tiny_restorer: Restorer, tmp_path: Path, is_ahead: bool
 ) -> None:
+    start = import_ahead("keepface.engine.processes") if is_ahead else "spawn"
     threads = torch.get_num_threads()
     networks = functools.partial(Restorer.from_pretrained, tiny_family_folder, device="cpu")
     paths = nine_photos(tmp_path)
     one = worked(paths, tmp_path / "one", studio_of(tiny_restorer), InProcesses(networks, 1, 1))
     waits = Waits(tiny_restorer, tmp_path / "two" / FOLDER)
-    two = worked(paths, tmp_path / "two", studio_of(waits), InProcesses(networks, 2, 1))
+    two = worked(paths, tmp_path / "two", studio_of(waits), InProcesses(networks, 2, 1, start))
     assert one == two and len(one["files"]) == 8 and not one["asides"]
     assert [name for name, error in one["errors"].items() if error] == [BAD]
     assert torch.get_num_threads() == threads
@@ -113,9 +118,10 @@ def test_what_a_process_had_when_it_was_killed_is_missed_and_the_rest_is_done(
         assert len(list(out.glob("*.png"))) == 5
 
 
-def test_no_process_outlives_the_one_that_began_it(tiny_family_folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("start", ["from nothing", "ahead"])
+def test_no_process_outlives_the_one_that_began_it(tiny_family_folder: Path, tmp_path: Path, start: str) -> None:
     environment = os.environ | {"PYTHONPATH": os.pathsep.join((str(ROOT), *sys.path))}
-    words = [sys.executable, "-c", LONG, str(tiny_family_folder), str(tmp_path)]
+    words = [sys.executable, "-c", LONG, str(tiny_family_folder), str(tmp_path), start]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=environment) as parent:
         assert parent.stdout is not None
         children = [int(pid) for pid in parent.stdout.readline().split()]

@@ -67,12 +67,13 @@ def leaders(row: Row, target: Target, points: Points) -> tuple[int, ...]:
     if row.chosen != "in order":
         return _by_likeness(row, target, points)
     pool = {"own": target.references, "stranger": target.stranger_references, "truth": (target.photo,)}[row.whose]
-    needed = row.first + row.references
+    last = row.first + row.references
+    needed = last if row.fewest is None else row.first + row.fewest
     if row.references and len(pool) < needed:
         if row.whose == "stranger":
             raise DataError(f"nobody else has {needed} photos")
         raise DataError(f"the person has fewer than {needed} other photos")
-    return pool[row.first : needed] if row.references else ()
+    return pool[row.first : last] if row.references else ()
 
 
 def pose_and_mouth(points: Float[np.ndarray, "5 2"]) -> Float[np.ndarray, "4"]:

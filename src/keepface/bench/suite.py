@@ -17,6 +17,7 @@ class Row:
     how: Literal["copy", "round trip", "restore", "blind"] = "restore"
     references: int = 0
     whose: Literal["own", "stranger", "truth"] = "own"
+    fewest: int | None = None  # with how many of `references` the row is content; `None` asks for all
     first: int = 0  # of the person's other photos, which one the row's references begin with
     chosen: Literal["in order", "most alike", "least alike"] = "in order"  # to the target, in pose and mouth
     reference_px: tuple[int, int] | None = None  # side that references are shrunk to, as of 512 px, drawn between both
@@ -49,6 +50,7 @@ COUNTED = (
     Row("3 references", "restored, led by three", references=3),
     Row("4 references", "restored, led by four", references=4),
 )
+UP_TO_4 = Row("up to 4 references", "restored, led by all photos of the person, four at most", references=4, fewest=1)
 WRONG = Row("wrong person", "restored, led by four photos of somebody else", references=4, whose="stranger")
 STRANGER = Row("a stranger", "restored, led by one photo of somebody else", references=1, whose="stranger")
 TRUTH = Row("truth as reference", "restored, led by the clean photo itself", references=1, whose="truth")
@@ -92,14 +94,15 @@ SUITES = {
         "methods",
         "each method beside the input, itself without references, and restorers that know nobody (--blind)",
         ("light", "medium", "heavy"),
-        (INPUT, NO_REFERENCES, COUNTED[0], STRANGER),
+        (INPUT, NO_REFERENCES, COUNTED[0], UP_TO_4, STRANGER),
         (
             ("no references", "input"),
             ("1 reference", "input"),
             ("1 reference", "no references"),
+            ("up to 4 references", "no references"),
             ("1 reference", "a stranger"),
         ),
-        ("no references", "1 reference"),
+        ("no references", "1 reference", "up to 4 references"),
     ),
     "references": Suite(
         "references",

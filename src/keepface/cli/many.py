@@ -1,8 +1,9 @@
 """Folders of photos: what of an album is done, by whom, and what was done before."""
 
 import functools
+import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
@@ -16,6 +17,7 @@ from keepface.cli.paths import Jobs
 from keepface.cli.restore_call import Call, Model
 from keepface.cli.show import progress
 from keepface.errors import KeepfaceError, MissingExtraError, RecipeError
+from keepface.standby import FEWEST_PHOTOS, Start, import_ahead
 
 if TYPE_CHECKING:
     from keepface.cli.restore_jobs import Done
@@ -33,7 +35,10 @@ ENGINES = ("here", "ray")
 
 @dataclass(frozen=True)
 class Many:
-    """How an album is worked on; `None` is left to keepface."""
+    """How an album is worked on; `None` is left to keepface.
+
+    start: how its other processes are started; no option.
+    """
 
     engine: str = "here"
     shard: str = "1/1"
@@ -41,12 +46,19 @@ class Many:
     workers: int | None = None
     batch: int | None = None
     processes: int | None = None
+    start: Start = field(default="spawn", compare=False)
 
     def __post_init__(self) -> None:
         if self.engine not in ENGINES:
             raise RecipeError(f"engine {self.engine!r} is unknown; use one of {', '.join(ENGINES)}")
         if self.processes is not None and self.engine != "here":
             raise RecipeError("--processes is for this machine; with --engine ray say --workers")
+
+    def begun(self, photos: int, device: str | None) -> "Many":
+        """Begin what other processes need, if an album of so many photos is to have any, beside what this one needs."""
+        usual = os.cpu_count() or 1 if photos >= FEWEST_PHOTOS else 1
+        is_alone = self.engine != "here" or (self.processes or usual) == 1 or device not in (None, "cpu")
+        return self if is_alone else replace(self, start=import_ahead("keepface.engine.processes"))
 
 
 def many(
@@ -154,7 +166,7 @@ class _Album:
         usual = wanted.processes or processes_for(photos, studio.restorer, studio.options)
         threads = manifest.agreed("threads", max(1, cores // usual))
         processes = wanted.processes or min(usual, max(1, cores // threads))
-        return InProcesses(self.model.load, processes, threads)
+        return InProcesses(self.model.load, processes, threads, wanted.start)
 
 
 def _worked(

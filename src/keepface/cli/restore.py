@@ -7,7 +7,7 @@ import typer
 
 from keepface.cli.many import album_or_photos, read_many
 from keepface.cli.outputs import read_outputs
-from keepface.cli.restore_call import read_call, read_model
+from keepface.cli.restore_call import read_call, read_jobs, read_model
 from keepface.cli.restore_words import tell_done
 from keepface.cli.show import FAILED, say_json
 
@@ -56,9 +56,12 @@ def restore(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Restore the faces in photos, led by other photos (--ref) of the person, or of each person (--people)."""
-    call, model = read_call(ctx.params), read_model(ctx.params)
+    jobs, wanted = read_jobs(ctx.params), read_many(ctx)
+    if any(path.is_dir() for path in inputs):
+        wanted = wanted.begun(len(jobs.jobs), device)
+    call, model = read_call(ctx.params, jobs), read_model(ctx.params)
     rows = []
-    for row, restoration in album_or_photos(call, model, read_outputs(ctx), read_many(ctx), inputs):
+    for row, restoration in album_or_photos(call, model, read_outputs(ctx), wanted, inputs):
         rows.append(row)
         tell_done(row, restoration, as_json)
     if as_json:

@@ -78,22 +78,30 @@ def read_model(options: Options) -> Model:
     return Model(*(options[name] for name in names))
 
 
-def read_call(options: Options) -> Call:
-    """Take all else, and refuse what can't be meant.
+def read_jobs(options: Options) -> Jobs:
+    """Find the photos, and name their outputs.
 
     Raises:
         typer.BadParameter: a reference that is missing, outputs that clash, --people with one person's references.
-        RecipeError: a setting out of range.
     """
     references = _existing(options["ref"] or [])
-    weights = tuple(options["ref_weight"]) if options["ref_weight"] else None
     if options["people"] and (references or options["person"]):
         raise typer.BadParameter("everybody of the library, or one person; not both", param_hint="--people")
-    jobs = plan(options["inputs"], options["output"], references)
+    return plan(options["inputs"], options["output"], references)
+
+
+def read_call(options: Options, jobs: Jobs) -> Call:
+    """Take all else, and refuse what can't be meant.
+
+    Raises:
+        RecipeError: a setting out of range.
+    """
     from keepface.config import from_dict
     from keepface.engine.settings import RestoreSettings
     from keepface.image.files import Limits
 
+    references = options["ref"] or []
+    weights = tuple(options["ref_weight"]) if options["ref_weight"] else None
     chosen = {name: options[name] for name in SETTINGS} | {"choice": _choice(options)}
     settings = from_dict(RestoreSettings, chosen, "restore")
     if weights is not None and len(weights) != len(references):

@@ -14,9 +14,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from multiprocessing import connection, get_context, parent_process
 from multiprocessing.connection import Connection
-from multiprocessing.context import SpawnProcess
+from multiprocessing.process import BaseProcess
 from multiprocessing.sharedctypes import Synchronized
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import cv2
 import torch
@@ -29,9 +29,9 @@ from keepface.engine.references import References
 from keepface.engine.whole import PictureRestorer
 from keepface.engine.worker import Task, Worker
 from keepface.errors import KeepfaceError
+from keepface.standby import FEWEST_PHOTOS, Start
 
 MOST_PROCESSES = 4  # ours
-FEWEST_PHOTOS = 48  # ours, measured: below it the seconds that a process takes to begin are not won back
 RUNTIME = 2**30  # ours: bytes that a process needs besides its networks
 NETWORKS = 4  # ours: all that is loaded, in sizes of the UNet
 LOST = 60.0  # ours: seconds after which a process that keeps the others waiting is taken for dead
@@ -61,11 +61,13 @@ class InProcesses:
 
     networks: loads in each of the others what the studio has here.
     threads: of torch in each; pictures depend on it by what float rounding makes of it.
+    start: how the others are started; see `keepface.standby.import_ahead`.
     """
 
     networks: Networks
     processes: int
     threads: int
+    start: Start = "spawn"
 
     def __call__(self, items: Sequence[Item], studio: Studio, keep: Keep) -> Iterator[Outcome[Kept]]:
         """Restore items; outcomes come as they are done.
@@ -83,7 +85,7 @@ class InProcesses:
             task = Task(load, studio.options, batching, keep, self.threads)
             here = Worker(replace(task, load=lambda: (studio.restorer, studio.references)))
             missing = len(items)
-            with _begun(task, items, processes - 1) as (counter, others):
+            with _begun(task, items, processes - 1, self.start) as (counter, others):
                 for outcome in _by_all(here.restore(_shared_out(items, counter)), others):
                     yield outcome
                     missing -= 1
@@ -116,7 +118,7 @@ class _Others(Generic[Made]):
     """The other processes, each with the pipe that its outcomes come through."""
 
     def __init__(self) -> None:
-        self.at_work: dict[Connection, SpawnProcess] = {}
+        self.at_work: dict[Connection, BaseProcess] = {}
         self.trouble: KeepfaceError | None = None  # of one that ended before its work was done; the others go on
 
     def told(self, timeout: float | None) -> Iterator[Outcome[Made]]:
@@ -133,7 +135,7 @@ class _Others(Generic[Made]):
                 self.trouble = self.trouble or said
                 self.at_work.pop(pipe).join()
 
-    def _ended(self, process: SpawnProcess) -> KeepfaceError:
+    def _ended(self, process: BaseProcess) -> KeepfaceError:
         process.join()
         return KeepfaceError(
             f"one of the processes that restore was ended from outside (status {process.exitcode}), perhaps for want "
@@ -142,9 +144,11 @@ class _Others(Generic[Made]):
 
 
 @contextmanager
-def _begun(task: Task[Made], items: Sequence[Item], count: int) -> Iterator[tuple["Synchronized[int]", _Others[Made]]]:
+def _begun(
+    task: Task[Made], items: Sequence[Item], count: int, start: Start
+) -> Iterator[tuple["Synchronized[int]", _Others[Made]]]:
     """Begin processes, and end them whatever happens; give the counter by which they share photos, and them."""
-    context = get_context("spawn")
+    context: Any = get_context(start)  # of either kind
     counter = context.Value("q", 0)
     packed, others = pickle.dumps((task, tuple(items))), _Others[Made]()
     with ExitStack() as ends:
