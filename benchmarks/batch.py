@@ -2,11 +2,13 @@
 
     python benchmarks/batch.py --photos old-photos/ --count 48
     python benchmarks/batch.py --photos old-photos/ --count 48 --ray --threads 1
+    python benchmarks/batch.py --count 96 --batch 4 --turns 2
 
 Without a folder the example of the repository is repeated. Photos are repeated up to --count, under names of their own.
 All runs write real files, which are compared byte for byte in the end, and start with the networks loaded. Of other
 processes the start and the loading of networks are counted, while their imports run beside this one's, as they do for
-`keepface restore`; on Ray, where actors load them, the time of a run of one photo an actor is taken off.
+`keepface restore`; on Ray, where actors load them, the time of a run of one photo an actor is taken off. `--turns` is
+for a machine whose pace changes: 16 photos one by one and all in processes, in turn, summed up.
 """
 
 import argparse
@@ -16,6 +18,7 @@ import platform
 import shutil
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -36,6 +39,7 @@ from keepface.standby import Start, import_ahead
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLE = ROOT / "examples" / "old.png"
+FEW = 16  # photos of a turn that is done one by one
 READ = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff")
 
 
@@ -123,6 +127,31 @@ def in_processes(
     return rows
 
 
+def in_turns(options: argparse.Namespace, sources: list[Path], studio: Studio, folder: Path, start: Start) -> list[Row]:
+    """Do a few photos one by one before, between and after all in processes, and sum up what the turns took."""
+    alone, together = [], []
+    for turn in range(options.turns + 1):
+        place = folder / f"turn-{turn}"
+        place.mkdir()
+        alone.append(measure("one by one", sources[:FEW], studio, place, None))
+        if turn < options.turns:
+            together.append(in_processes(options, sources, studio, place, start))
+    return [summed(alone), *(summed(rows) for rows in zip(*together, strict=True))]
+
+
+def summed(rows: Sequence[Row]) -> Row:
+    """Add up rows of one way."""
+    digests = {row.digest for row in rows}
+    return Row(
+        f"{rows[0].way}, {len(rows)} times",
+        sum(row.photos for row in rows),
+        sum(row.faces for row in rows),
+        sum(row.seconds for row in rows),
+        sum(row.cpu_seconds for row in rows),
+        digests.pop() if len(digests) == 1 else "differ",
+    )
+
+
 def replace_batch(studio: Studio, squares: int) -> Studio:
     """Return the same studio with batches of another length."""
     return replace(studio, batching=replace(studio.batching, squares=squares))
@@ -166,6 +195,7 @@ def main() -> None:
     parser.add_argument("--method", default="faceme")
     parser.add_argument("--family", default="compact")
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--turns", type=int, default=0, help="one by one and processes in turn, so many times")
     parser.add_argument("--ray", action="store_true", help="measure one and two actors on this machine instead")
     options = parser.parse_args()
     is_shared = options.processes > 1 and not options.ray
@@ -181,6 +211,8 @@ def main() -> None:
         if options.ray:
             rows = [measure("one process", sources, studio, folder, restore_here)]
             rows += on_ray(options, sources, studio, folder)
+        elif options.turns:
+            rows = in_turns(options, sources, studio, folder, start)
         else:
             rows = [measure("one by one", sources, studio, folder, None)]
             for squares in options.batch:

@@ -9,7 +9,7 @@ import torch
 from diffusers import DDPMScheduler
 from torch import Tensor
 
-from keepface.diffusion.sampler import SAMPLERS, SamplerSettings, make_scheduler, sample, start_latent
+from keepface.diffusion.sampler import SAMPLERS, SamplerSettings, first_step, make_scheduler, sample, start_latent
 from keepface.errors import RecipeError
 from keepface.seeds import generator, noise
 
@@ -92,6 +92,22 @@ def test_deterministic_samplers_follow_the_closed_ode_of_gaussian_data(name: Any
     *_, last = sample(gaussian(scheduler, mean, deviation), scheduler, x_T, [generator(0)], fidelity)
     torch.testing.assert_close(last.x_t, mean + deviation * z, atol=0.05, rtol=0)
     assert (last.index, last.total) == (walked, walked)
+
+
+@pytest.mark.parametrize("steps", [1, 3, 4, 6, 20])
+@pytest.mark.parametrize("fidelity", [0.0, 0.2, 0.25, 0.5, 0.7, 0.9])
+def test_as_many_steps_are_walked_as_asked_whatever_is_left_out(steps: int, fidelity: float) -> None:
+    settings = SamplerSettings(steps=steps, fidelity=fidelity)
+    scheduler = make_scheduler(BETAS | {"timestep_spacing": "trailing"}, "unipc", settings.scheduled, CPU)
+    begin = first_step(scheduler, fidelity)
+    assert len(scheduler.timesteps) - begin == steps
+    assert int(scheduler.timesteps[begin]) + 1 == pytest.approx(1000 * (1 - fidelity), abs=1000 / settings.scheduled)
+
+
+def test_where_next_to_all_is_left_out_the_schedule_is_no_finer_than_in_training() -> None:
+    assert (
+        SamplerSettings(steps=20, fidelity=0.999).scheduled == SamplerSettings(steps=20, fidelity=1.0).scheduled == 1000
+    )
 
 
 def test_fidelity_starts_from_the_low_latent_at_the_first_step_walked(tmp_path: Path) -> None:

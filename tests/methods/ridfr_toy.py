@@ -1,10 +1,8 @@
 """RIDFR over the toy family: sizes small enough to train in a test, and references with image tokens."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
-from torch import nn
 
 from keepface.diffusion.faceid_plus import AdapterSettings
 from keepface.diffusion.family import Family
@@ -70,14 +68,3 @@ def toy_batch(method: RIDFR, count: int = 3, each: int = 2) -> TrainBatch:
         t=torch.randint(0, 1000, (count,), generator=rng),
         tokens=led_by.tokens.view(count, each, IMAGE_TOKENS, IMAGE_DIM),
     )
-
-
-class Seen:
-    """Keep the conditions that a network is called with."""
-
-    def __init__(self, network: nn.Module) -> None:
-        self.calls: list[dict[str, Any]] = []
-        network.register_forward_pre_hook(self._keep, with_kwargs=True)
-
-    def _keep(self, network: nn.Module, positional: Any, named: dict[str, Any]) -> None:
-        self.calls.append({"x_t": positional[0], "t": positional[1], **named})

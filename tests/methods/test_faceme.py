@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from keepface.diffusion.family import Family
 from keepface.diffusion.prompt import Prompt
@@ -19,6 +19,7 @@ from keepface.seeds import generator
 from keepface.train.fresh import fresh_family
 
 from ..toy import FAMILY, METHOD, low_squares, references
+from .seen import Seen
 
 SHORT = SamplerSettings(name="ddim", steps=2)
 ONE_STEP = SamplerSettings(name="ddim", steps=1)
@@ -53,17 +54,6 @@ def toy_batch(method: FaceMe, count: int = 4, dropped: int = 0) -> TrainBatch:
         eps=torch.randn(count, *method.family.latent_shape, generator=rng),
         t=torch.randint(0, 1000, (count,), generator=rng),
     )
-
-
-class Seen:
-    """Keep the conditions that a network is called with."""
-
-    def __init__(self, network: nn.Module) -> None:
-        self.calls: list[dict[str, Any]] = []
-        network.register_forward_pre_hook(self._keep, with_kwargs=True)
-
-    def _keep(self, network: nn.Module, positional: Any, named: dict[str, Any]) -> None:
-        self.calls.append({"x_t": positional[0], "t": positional[1], **named})
 
 
 # ---- conditions ----

@@ -19,7 +19,8 @@ from keepface.seeds import generator
 from keepface.train.fresh import fresh_family
 
 from ..toy import FAMILY, METHOD, low_squares, references
-from .ridfr_toy import IDENTITY, RIDFR_METHOD, Seen, opened, people, toy_batch
+from .ridfr_toy import IDENTITY, RIDFR_METHOD, opened, people, toy_batch
+from .seen import Seen
 
 SHORT = SamplerSettings(name="ddim", steps=2, start="noise")
 ONE_STEP = SamplerSettings(name="ddim", steps=1, start="noise")
@@ -92,7 +93,7 @@ def test_the_start_is_noise_alone_so_the_seed_and_not_the_low_pictures_latent_de
 
 
 def test_fidelity_begins_later_and_from_the_low_picture(method: RIDFR) -> None:
-    unet, settings = Seen(method.family.unet), SamplerSettings(name="ddim", steps=4, start="noise", fidelity=0.75)
+    unet, settings = Seen(method.family.unet), SamplerSettings(name="ddim", steps=1, start="noise", fidelity=0.75)
     *_, kept = method.restore(low_squares(1), [None], settings, 1.0, [3])
     z_LQ, alpha_bar = method.family.encode(low_squares(1)), method.family.scheduler.alphas_cumprod
     (call,) = unet.calls

@@ -11,7 +11,8 @@ from keepface.methods.ridfr import RIDFR
 from keepface.seeds import generator
 
 from ..toy import low_squares
-from .ridfr_toy import RIDFR_METHOD, Seen, opened, people
+from .ridfr_toy import RIDFR_METHOD, opened, people
+from .seen import Seen
 
 ONE_STEP = SamplerSettings(name="ddim", steps=1, start="noise")
 

@@ -18,6 +18,7 @@ from keepface.errors import RecipeError
 from keepface.seeds import noise
 
 SAMPLERS: dict[str, Any] = {"ddpm": DDPMScheduler, "ddim": DDIMScheduler, "unipc": UniPCMultistepScheduler}
+TRAINED = 1000  # steps of the schedule in training, of every published family
 SamplerName = Literal["ddpm", "ddim", "unipc"]
 StartName = Literal["low", "low-first", "noise"]
 
@@ -30,12 +31,13 @@ class SamplerSettings:
     """How to sample.
 
     name: ddpm is FaceMe's published sampler (50 steps), unipc RIDFR's (20 steps) and our default.
+    steps: how many are walked, each asking the networks once.
     start: `low` noises the low picture's latent to the last training step, as FaceMe's release does; `low-first`
         noises it to the first sampled step, which is a little earlier; `noise` starts from noise alone.
     temperature: share of the start noise that is used, 0..1. Below 1 less is invented: calmer textures, fewer
         artefacts, less variety between seeds.
     fidelity: 0..1, how much of the way from noise is left out, starting from the low picture so far noised instead:
-        0 walks it all, towards 1 the low picture is hardly changed, and the time is less by as much.  # ours
+        0 walks it all, towards 1 the low picture is hardly changed. The rest is walked in finer steps.  # ours
     """
 
     name: SamplerName = "unipc"
@@ -50,6 +52,13 @@ class SamplerSettings:
                 raise RecipeError(f"{name} is {getattr(self, name)}; it must be from 0 to 1")
         if self.steps < 1:
             raise RecipeError(f"steps is {self.steps}; at least 1 is needed")
+
+    @property
+    def scheduled(self) -> int:
+        """Return how many steps the whole way has, so that what fidelity leaves of it has `steps`; at most 1000."""
+        if self.fidelity >= 1:
+            return max(self.steps, TRAINED)
+        return max(self.steps, min(TRAINED, round(self.steps / (1 - self.fidelity))))
 
     @property
     def starts_from_low(self) -> bool:

@@ -203,7 +203,7 @@ def sample_tiles(
     layout = tile_layout(family, (low.shape[1], low.shape[2]), sampling.overlap)
     squares = layout.scaled(pixels_per_cell(family))
     padded = reflect_pad(low, squares.size)
-    scheduler = make_scheduler(dict(family.scheduler.config), wanted.name, wanted.steps, family.device)
+    scheduler = make_scheduler(dict(family.scheduler.config), wanted.name, wanted.scheduled, family.device)
     if wanted.starts_from_low:
         z_LQ = tiled_encode(family, padded, layout, sampling.batch)
     else:

@@ -207,7 +207,7 @@ def sample_squares(
 ) -> Iterator[Step]:
     """Walk from each square's start latent by what the method binds; item i has a generator of its own, of seeds[i]."""
     family, generators = method.family, [generator(seed, "restore") for seed in seeds]
-    scheduler = make_scheduler(dict(family.scheduler.config), settings.name, settings.steps, family.device)
+    scheduler = make_scheduler(dict(family.scheduler.config), settings.name, settings.scheduled, family.device)
     z_LQ = family.encode(low) if settings.starts_from_low else torch.zeros(len(low), *family.latent_shape)
     x_T = start_latent(scheduler, z_LQ.to(family.device, family.dtype), settings, generators)
     predict = method.bind(scheduler, low, references, guidance)
