@@ -1,0 +1,34 @@
+"""What is imported ahead is there in a process as it begins."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SEEN = """
+import sys
+from multiprocessing import get_context
+from keepface.standby import import_ahead
+
+def tell(pipe):
+    pipe.send("xml.dom.pulldom" in sys.modules)
+
+if __name__ == "__main__":
+    start = import_ahead("xml.dom.pulldom") if sys.argv[1] == "ahead" else "spawn"
+    context = get_context(start)
+    pipe, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=tell, args=(theirs,))
+    process.start()
+    print(pipe.recv(), "xml.dom.pulldom" in sys.modules)
+    process.join()
+"""
+
+
+@pytest.mark.parametrize(("word", "is_there"), [("ahead", sys.platform == "linux"), ("from nothing", False)])
+def test_a_process_begins_with_what_was_imported_ahead(tmp_path: Path, word: str, is_there: bool) -> None:
+    script = tmp_path / "seen.py"
+    script.write_text(SEEN, encoding="utf-8")
+    words = [sys.executable, str(script), word]
+    said = subprocess.run(words, capture_output=True, text=True, check=True, timeout=120).stdout
+    assert said.split() == [str(is_there), "False"]
