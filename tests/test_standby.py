@@ -1,5 +1,7 @@
 """What is imported ahead is there in a process as it begins."""
 
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -24,6 +26,19 @@ if __name__ == "__main__":
     process.join()
 """
 
+WAITS = """
+import time
+from keepface.standby import import_ahead
+
+if __name__ == "__main__":
+    import_ahead("torch")
+    print("begun", flush=True)
+    try:
+        time.sleep(60)
+    except KeyboardInterrupt:
+        print("interrupted")
+"""
+
 
 @pytest.mark.parametrize(("word", "is_there"), [("ahead", sys.platform == "linux"), ("from nothing", False)])
 def test_a_process_begins_with_what_was_imported_ahead(tmp_path: Path, word: str, is_there: bool) -> None:
@@ -32,3 +47,17 @@ def test_a_process_begins_with_what_was_imported_ahead(tmp_path: Path, word: str
     words = [sys.executable, str(script), word]
     said = subprocess.run(words, capture_output=True, text=True, check=True, timeout=120).stdout
     assert said.split() == [str(is_there), "False"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has the server")
+def test_an_interrupt_is_for_the_one_who_asked_alone(tmp_path: Path) -> None:
+    script = tmp_path / "waits.py"
+    script.write_text(WAITS, encoding="utf-8")
+    words = [sys.executable, str(script)]
+    with subprocess.Popen(
+        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as asked:
+        assert asked.stdout is not None and asked.stdout.readline() == "begun\n"
+        os.killpg(asked.pid, signal.SIGINT)
+        said, complaints = asked.communicate(timeout=60)
+    assert said == "interrupted\n" and complaints == ""

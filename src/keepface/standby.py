@@ -1,5 +1,6 @@
 """Other processes that begin at once: what they need is imported beforehand, in a server that they are forked from."""
 
+import signal
 import sys
 from multiprocessing import forkserver, get_context
 from typing import Literal
@@ -18,5 +19,9 @@ def import_ahead(*modules: str) -> Start:
     if sys.platform != "linux":
         return "spawn"
     get_context("forkserver").set_forkserver_preload(list(modules))
-    forkserver.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # while it imports, it would print a traceback
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return "forkserver"
