@@ -50,7 +50,7 @@ def prove(recipe: Path, given: argparse.Namespace) -> str:
     seconds = time.perf_counter() - started
     rows = [json.loads(line) for line in (out / "journal.jsonl").read_text().splitlines()]
     losses = [f"{row['total']:.3f}" for row in rows if "total" in row]
-    size = sum(path.stat().st_size for path in (out / "family").rglob("*.safetensors")) / 2**20
+    size = sum(path.stat().st_size for path in (out / "family").rglob("*.safetensors")) / 1e6
     return f"| `{recipe.stem}` | {len(losses)} | {' '.join(losses)} | {seconds:.0f} | {size:.0f} |"
 
 
@@ -80,7 +80,7 @@ def main() -> None:
     if left_out:
         parser.error(f"not in the ladder of this script: {', '.join(left_out)}")
     print(
-        "| recipe | steps | losses | seconds, validation and saving included | family, MiB |\n|---|---:|---|---:|---:|"
+        "| recipe | steps | losses | seconds, validation and saving included | family, MB |\n|---|---:|---|---:|---:|"
     )
     try:
         for recipe in ladder:
