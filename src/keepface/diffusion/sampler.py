@@ -56,9 +56,8 @@ class SamplerSettings:
     @property
     def scheduled(self) -> int:
         """Return how many steps the whole way has, so that what fidelity leaves of it has `steps`; at most 1000."""
-        if self.fidelity >= 1:
-            return max(self.steps, TRAINED)
-        return max(self.steps, min(TRAINED, round(self.steps / (1 - self.fidelity))))
+        walked = max(1 - self.fidelity, 1 / TRAINED)  # share of the way
+        return max(self.steps, min(TRAINED, round(self.steps / walked)))
 
     @property
     def starts_from_low(self) -> bool:
