@@ -32,8 +32,8 @@ from keepface.standby import import_ahead
 
 if __name__ == "__main__":
     import_ahead("torch")
-    print("begun", flush=True)
     try:
+        print("begun", flush=True)
         time.sleep(60)
     except KeyboardInterrupt:
         print("interrupted")
