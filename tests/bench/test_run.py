@@ -142,6 +142,24 @@ def test_rows_lead_with_as_many_photos_as_they_say(finished: Path) -> None:
     assert led == set(counts.items())
 
 
+def test_some_rows_are_measured_as_in_the_whole_run_and_the_rest_may_follow(finished: Path, tmp_path: Path) -> None:
+    photos, restorer = DrawnPhotos(COUNTS), PlainRestorer()
+    some = measure(SUITE, photos, tmp_path, replace(SETTINGS, rows=("1 reference",)), lambda _: restorer)
+    assert some.measured == len(SUITE.presets) * 2 * len(COUNTS)  # the input too
+    whole = {item.key: item.values for item in Journal(finished, METRICS).read()}
+    assert {item.key: item.values for item in Journal(tmp_path, METRICS).read()}.items() <= whole.items()
+    assert measure(SUITE, photos, tmp_path, SETTINGS, lambda _: restorer).kept == some.measured
+
+
+def test_a_row_without_any_picture_has_no_column_in_the_grid(tmp_path: Path) -> None:
+    photos = DrawnPhotos({"bob": 2, "cid": 2})  # nobody has four references, nor a stranger who has them
+    written = measure(SUITE, photos, tmp_path, SETTINGS, lambda _: PlainRestorer())
+    drawn = {item.row for item in Journal(tmp_path, METRICS).read() if not item.note}
+    sheet = read_photo(tmp_path / "grid-light.png").pixels
+    assert sheet.shape[2] == (2 + len(drawn)) * (SIZE + 4) - 4 and len(drawn) == len(SUITE.rows) - 4
+    assert "4 references" not in written.report.read_text().split("left to right")[1].splitlines()[0]
+
+
 def test_the_grid_shows_truth_reference_and_every_row(finished: Path) -> None:
     sheet = read_photo(finished / "grid-light.png").pixels
     pitch = SIZE + 4

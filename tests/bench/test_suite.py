@@ -141,3 +141,21 @@ def test_an_unknown_suite_names_the_known_ones() -> None:
         RecipeError, match="unknown suite 'huge'; known suites: compact, methods, references, alignment"
     ):
         find_suite("huge")
+
+
+def test_a_suite_of_some_rows_keeps_the_input_and_compares_what_is_left() -> None:
+    some = SUITES["methods"].only(("1 reference", "no references"))
+    assert [row.name for row in some.rows] == ["input", "no references", "1 reference"]
+    assert some.comparisons == (
+        ("no references", "input"),
+        ("1 reference", "input"),
+        ("1 reference", "no references"),
+    )
+    assert some.contrasts == ("no references", "1 reference")
+    assert SUITES["alignment"].only(("reference 1 alone",)).varied == ("reference 1 alone",)
+    assert SUITES["methods"].only(()) == SUITES["methods"]
+
+
+def test_a_row_that_a_suite_does_not_have_is_refused_with_those_it_has() -> None:
+    with pytest.raises(RecipeError, match="suite methods has no row '2 references'; its rows: input, no references"):
+        SUITES["methods"].only(("2 references",))

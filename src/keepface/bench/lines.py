@@ -69,7 +69,7 @@ def comparisons(suite: Suite, settings: BenchSettings) -> list[tuple[str, str]]:
     for blind in settings.blind:
         name = f"{blind.name} (blind)"
         pairs.append((name, "input"))
-        compared = dict.fromkeys((suite.contrasts[0], suite.contrasts[-1]))
+        compared = dict.fromkeys((*suite.contrasts[:1], *suite.contrasts[-1:]))
         pairs += [(_name(system, rows[row], settings), name) for system in everyone for row in compared]
     return pairs
 

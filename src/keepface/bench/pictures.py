@@ -25,7 +25,7 @@ class Pictures:
     def keep(self, preset: str, line: str, place: int, picture: Float[Tensor, "3 s s"]) -> None:
         """Write one restored square, if its person is among those shown or all are kept."""
         if self._keeps_all or place < self.people:
-            path = self.folder(preset, line) / f"{place:03}.png"
+            path = self._path(preset, line, place)
             path.parent.mkdir(parents=True, exist_ok=True)
             _write(picture, path)
 
@@ -33,23 +33,29 @@ class Pictures:
         """Return where the pictures of a line are."""
         return self.out / "pictures" / preset / re.sub(r"[^\w.]+", "-", line).strip("-.")
 
+    def _path(self, preset: str, line: str, place: int) -> Path:
+        return self.folder(preset, line) / f"{place:03}.png"
+
     def grids(
         self, presets: Sequence[str], lines: Sequence[Line], targets: Sequence[Target], square: Square
     ) -> dict[str, tuple[Path, tuple[str, ...]]]:
         """Write a grid for each preset; return its path and what its columns hold, from left to right.
 
         A row of the grid is a person: the truth, the first reference, then each line's picture, white where there is
-        none.
+        none. A line without any picture has no column.
         """
         shown = targets[: self.people]
-        columns = ("truth", "a reference", *(line.name for line in lines))
         found = {}
         for preset in presets if shown else ():
+            drawn = [
+                line for line in lines if any(self._path(preset, line.name, i).exists() for i in range(len(shown)))
+            ]
+            columns = ("truth", "a reference", *(line.name for line in drawn))
             rows = []
             for place, target in enumerate(shown):
                 given = [square(target.photo), square(target.references[0])]
                 blank = torch.ones_like(given[0])
-                paths = [self.folder(preset, line.name) / f"{place:03}.png" for line in lines]
+                paths = [self._path(preset, line.name, place) for line in drawn]
                 made = [read_photo(path).pixels if path.exists() else blank for path in paths]
                 rows.append(given + made)
             path = self.out / f"grid-{preset}.png"

@@ -72,7 +72,7 @@ def measure(
 ) -> Outcome:
     """Measure a suite on opened photos by restorers that `load` loads, one at a time; see `run_suite`."""
     keep_freed_memory()
-    suite = suite.under(settings.presets)
+    suite = suite.under(settings.presets).only(settings.rows)
     targets = plan(photos.identities, photos.native_px, settings.limit, suite.others)
     run = _Run(suite, photos, out, settings, load)
     total = len(suite.presets) * len(run.lines) * len(targets)

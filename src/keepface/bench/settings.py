@@ -11,7 +11,7 @@ from keepface.metrics.table import DEFAULT_METRICS, SET_METRICS
 from keepface.metrics.table import METRICS as PICTURE_METRICS
 
 # Settings that leave each picture's result as it is; families, methods and blind restorers have cards of their own.
-FREE = ("presets", "limit", "batch", "device", "pictures", "resamples", "families", "methods", "blind")
+FREE = ("presets", "rows", "limit", "batch", "device", "pictures", "resamples", "families", "methods", "blind")
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,7 @@ class BenchSettings:
     seed: int = 0  # of the degradations, the start noise and the bootstrap
     resamples: int = 2000  # of the bootstrap
     presets: tuple[str, ...] = ()  # degradations, one table each; none: those of the suite
+    rows: tuple[str, ...] = ()  # of the suite, beside the input; none: all
     limit: int | None = None  # the first so many people; `None` takes all
     pictures: int = 6  # people shown in each grid
     batch: int = 4  # faces restored together

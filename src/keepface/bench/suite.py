@@ -40,6 +40,28 @@ class Suite:
         """Return the suite with a table for each of these presets; none given leaves its own."""
         return replace(self, presets=presets or self.presets)
 
+    def only(self, names: tuple[str, ...]) -> "Suite":
+        """Return the suite with these rows, the input among them, and their comparisons; none given leaves all.
+
+        Raises:
+            RecipeError: there is no such row.
+        """
+        if not names:
+            return self
+        known = [row.name for row in self.rows]
+        unknown = [name for name in names if name not in known]
+        if unknown:
+            raise RecipeError(f"bench: suite {self.name} has no row {unknown[0]!r}; its rows: {', '.join(known)}")
+        rows = tuple(row for row in self.rows if row.how == "copy" or row.name in names)
+        left = {row.name for row in rows}
+        return replace(
+            self,
+            rows=rows,
+            comparisons=tuple(pair for pair in self.comparisons if left.issuperset(pair)),
+            contrasts=tuple(name for name in self.contrasts if name in left),
+            varied=tuple(name for name in self.varied if name in left),
+        )
+
 
 INPUT = Row("input", "the degraded picture, as it is given to every row below", how="copy")
 ROUND_TRIP = Row("round trip", "the truth through the autoencoder: no row below can pass it by much", how="round trip")

@@ -32,6 +32,10 @@ Fidelity = Annotated[
 ]
 Presets = Annotated[list[str] | None, typer.Option(help=f"Only these degradations{NAMES}.", show_default="the suite's")]
 
+Rows = Annotated[
+    list[str] | None, typer.Option(help=f"Only these rows of the tables, and the input{NAMES}.", show_default="all")
+]
+
 
 def bench(
     data: Annotated[
@@ -44,6 +48,7 @@ def bench(
     blind: BlindOnes = None,
     metric: Metrics = None,
     preset: Presets = None,
+    row: Rows = None,
     size: Annotated[int | None, typer.Option(help="Side of the squares, px.", show_default="the family's")] = None,
     steps: Annotated[int | None, typer.Option(help="Sampling steps; the family's own number.")] = None,
     guidance: Guidance = None,
@@ -74,6 +79,7 @@ def bench(
         ),
         metrics=(*METRICS, *SET_METRICS) if named == ("all",) else named or DEFAULT_METRICS,
         presets=_names(preset),
+        rows=_names(row),
         size=size,
         seed=seed,
         limit=limit,
