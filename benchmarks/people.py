@@ -125,7 +125,7 @@ class Ladder:
             else:
                 self.restorer.load_adapter(adapter)
             seeds = [derive(0, "people", target.person, k) for k in range(len(squares))]
-            settings = RestoreSettings(guidance=self.given.guidance)
+            settings = RestoreSettings(steps=self.given.sampling_steps, guidance=self.given.guidance)
             made.append(self.restorer.restore_squares(squares, [[]] * len(squares), settings, seeds))
         return made
 
@@ -174,7 +174,8 @@ def main() -> None:
     parser.add_argument("--limit", type=int, help="people; all, if it is left out")
     parser.add_argument("--guidance", type=float, help="1 is the published form; the family's own, if it is left out")
     parser.add_argument("--draws", type=int, default=3, help="times that each photo is made low")
-    parser.add_argument("--steps", type=int, default=TuneSettings().steps)
+    parser.add_argument("--steps", type=int, default=TuneSettings().steps, help="of learning")
+    parser.add_argument("--sampling-steps", type=int, help="of restoring; the family's own, if it is left out")
     parser.add_argument("--precision", choices=["float32", "bf16"], default=TuneSettings().precision)
     parser.add_argument("--device")
     given = parser.parse_args()

@@ -2,8 +2,8 @@
 
     python benchmarks/steps.py packs/val --preset medium --steps 20 8 4 2 1
 
-Validation people, one photo each, led by one other photo. Differences are paired, with 95 % bootstrap intervals,
-against the first number of steps.
+Validation people, one photo each, led by one other photo; PFStorer, which learns people instead, restores for nobody.
+Differences are paired, with 95 % bootstrap intervals, against the first number of steps.
 """
 
 import argparse
@@ -24,6 +24,7 @@ from keepface.engine.restorer import Restorer
 from keepface.engine.settings import RestoreSettings
 from keepface.identity.embed import IdentityEmbedder, IdentityFeatures
 from keepface.image.files import from_uint8
+from keepface.methods.method import Personal
 from keepface.metrics.statistics import mean_beside
 from keepface.metrics.table import METRICS, Instruments
 from keepface.seeds import derive
@@ -42,13 +43,14 @@ class Task:
     seeds: list[int]
 
     @classmethod
-    def of(cls, pack: Pack, targets: Sequence[Target], preset: str, embedder: IdentityEmbedder) -> "Task":
-        """Degrade each target as `keepface bench` does, and take its first reference."""
+    def of(cls, pack: Pack, targets: Sequence[Target], preset: str, embedder: IdentityEmbedder | None) -> "Task":
+        """Degrade each target as `keepface bench` does, and take its first reference, where one leads."""
         clean = torch.stack([from_uint8(pack.square(target.photo)) for target in targets])
         shown = zip(clean, targets, strict=True)
         low = torch.stack([degraded(square, preset, target.person, 0) for square, target in shown])
         seeds = [derive(0, "steps", target.person) for target in targets]
-        led_by = [[embedder.embed_square(from_uint8(pack.square(target.references[0])))] for target in targets]
+        others = [from_uint8(pack.square(target.references[0])) for target in targets]
+        led_by = [[embedder.embed_square(other)] if embedder else [] for other in others]
         return cls(clean, low, led_by, seeds)
 
     def restored(self, restorer: Restorer, steps: int) -> Float[Tensor, "n 3 s s"]:
@@ -73,8 +75,10 @@ def main() -> None:
     given = parser.parse_args()
     pack, instruments = Pack(given.pack), Instruments.load()
     restorer = Restorer.from_pretrained(given.family, given.method, given.device)
-    task = Task.of(pack, plan(pack.identities, pack.native_px)[: given.limit], given.preset, restorer.embedder)
-    print(f"{given.method}, {given.preset}, n = {len(task.low)}, one reference each\n")
+    embedder = None if isinstance(restorer.method, Personal) else restorer.embedder
+    task = Task.of(pack, plan(pack.identities, pack.native_px)[: given.limit], given.preset, embedder)
+    led = "one reference each" if embedder else "without references"
+    print(f"{given.method}, {given.preset}, n = {len(task.low)}, {led}\n")
     print(f"| steps | {' | '.join(NAMES)} | s a face |\n|---:|{'---|' * len(NAMES)}---:|")
     first: list[list[float]] = []
     for steps in given.steps:
