@@ -26,6 +26,28 @@ if __name__ == "__main__":
     process.join()
 """
 
+MASK = """
+import signal
+from pathlib import Path
+
+blocked = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+Path(__file__).with_suffix(".txt").write_text(f"{signal.SIGINT in blocked}")
+"""
+
+MASKED = """
+import signal
+from multiprocessing import get_context
+from pathlib import Path
+from keepface.standby import import_ahead
+
+if __name__ == "__main__":
+    process = get_context(import_ahead("mask")).Process(target=print)
+    process.start()
+    process.join()
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    print(Path(__file__).with_name("mask.txt").read_text(), signal.SIGINT in blocked)
+"""
+
 WAITS = """
 import time
 from keepface.standby import import_ahead
@@ -47,6 +69,15 @@ def test_a_process_begins_with_what_was_imported_ahead(tmp_path: Path, word: str
     words = [sys.executable, str(script), word]
     said = subprocess.run(words, capture_output=True, text=True, check=True, timeout=120).stdout
     assert said.split() == [str(is_there), "False"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has the server")
+def test_while_the_server_imports_it_hears_of_no_interrupt_and_the_one_who_asked_does(tmp_path: Path) -> None:
+    for name, text in (("mask", MASK), ("masked", MASKED)):
+        (tmp_path / f"{name}.py").write_text(text, encoding="utf-8")
+    words, found = [sys.executable, str(tmp_path / "masked.py")], os.environ | {"PYTHONPATH": str(tmp_path)}
+    said = subprocess.run(words, env=found, capture_output=True, text=True, check=True, timeout=120).stdout
+    assert said.split() == ["True", "False"]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has the server")

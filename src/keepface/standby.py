@@ -2,7 +2,7 @@
 
 import signal
 import sys
-from multiprocessing import forkserver, get_context
+from multiprocessing import forkserver, get_context, resource_tracker
 from typing import Literal
 
 FEWEST_PHOTOS = 48  # ours, measured: in smaller albums the seconds that a process takes to begin are not won back
@@ -19,6 +19,7 @@ def import_ahead(*modules: str) -> Start:
     if sys.platform != "linux":
         return "spawn"
     get_context("forkserver").set_forkserver_preload(list(modules))
+    resource_tracker.ensure_running()  # as the server would do, and in doing so unblock what is blocked here
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # while it imports, it would print a traceback
     try:
         forkserver.ensure_running()
