@@ -85,7 +85,7 @@ def draw(restorer: Restorer, chosen: Sequence[Donor], photos: int, seed: int) ->
     means = [torch.stack([donor.squares[k] for donor in chosen]).mean(0) for k in (0, 1)]
     lows = [pose_picture(means[0].lerp(means[1], step / max(1, photos - 1)), KEPT) for step in range(photos)]
     led = [restorer.embedder.embed_square(donor.squares[0]) for donor in chosen]
-    seeds = [derive(seed, "photo", str(step)) for step in range(photos)]
+    seeds = [derive(seed, "photo", step) for step in range(photos)]
     made = restorer.restore_squares(torch.stack(lows), [led] * photos, RestoreSettings(), seeds)
     return made.float().cpu().clamp(0, 1)
 
@@ -95,7 +95,7 @@ def made_up(
 ) -> tuple[Float[Tensor, "n 3 s s"], str]:
     """Return the photos of one made-up person, who is nobody of the pack, and the table's line."""
     for attempt in range(TRIES):
-        seed = derive(given.seed, "made-up", str(number), str(attempt))
+        seed = derive(given.seed, "made-up", number, attempt)
         chosen = put_together(everybody, given.of, numpy_generator(seed, "chosen"))
         pictures = draw(restorer, chosen, given.photos, seed)
         faces = [face for face in map(judge.see, pictures) if face is not None]
@@ -117,12 +117,12 @@ def main() -> None:
     parser.add_argument("--source", default="london", help="collection of the pack whose people are put together")
     parser.add_argument("--people", type=int, default=24)
     parser.add_argument("--photos", type=int, default=4, help="of each")
-    parser.add_argument("--of", type=int, default=4, help="real people to one made-up one")
+    parser.add_argument("--of", type=int, default=4, choices=range(2, NEAR + 1), help="real people to one made-up one")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     judge = Judge()
     everybody = donors(Pack(given.pack), given.source, judge)
-    if len(everybody) < max(NEAR, given.of):
+    if len(everybody) < NEAR:
         raise SystemExit(
             f"{given.pack}: {len(everybody)} people of {given.source!r} have two photos; {NEAR} are needed"
         )
