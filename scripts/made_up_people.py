@@ -5,8 +5,8 @@
 A made-up person is the mean of several people of a pack, made coarse and drawn anew by FaceMe, led by the same people.
 The photos of one go from the first photos of those people to the second in equal steps, in the London set from serious
 to smiling. People of the pack should look straight ahead; those put together are near each other in their coarse
-pictures, so that hair and shape go together. All pixels are drawn by the networks. Nobody of the pack may be in them:
-where the judge's net finds a picture as alike to somebody as two photos of one person, others are put together.
+pictures, so that hair and shape go together. All pixels are drawn by the networks. Nobody of that collection may be in
+them: where the judge's net finds a picture as alike to somebody as two photos of one person, others are put together.
 Prints a Markdown table.
 """
 
@@ -40,10 +40,11 @@ TRIES = 20
 
 @dataclass(frozen=True, eq=False)
 class Donor:
-    """Somebody of the pack: two photos, and how the judge sees them."""
+    """Somebody of the collection: two photos, the first made coarse, and how the judge sees them."""
 
     name: str
     squares: tuple[Float[Tensor, "3 s s"], Float[Tensor, "3 s s"]]
+    coarse: Float[Tensor, "n"]
     seen: Float[Tensor, "2 d"]
 
 
@@ -67,13 +68,14 @@ def donors(pack: Pack, source: str, judge: Judge) -> list[Donor]:
         seen = [judge.see(photo) for photo in photos]
         known = [vector for vector in seen if vector is not None]
         if len(known) == 2:
-            found.append(Donor(name, (photos[0], photos[1]), torch.stack(known)))
+            coarse = pose_picture(photos[0], 0.0).flatten()
+            found.append(Donor(name, (photos[0], photos[1]), coarse, torch.stack(known)))
     return found
 
 
 def put_together(everybody: Sequence[Donor], count: int, rng: np.random.Generator) -> list[Donor]:
     """Choose somebody, and others whose coarse pictures are near."""
-    coarse = torch.stack([pose_picture(donor.squares[0], 0.0).flatten() for donor in everybody])
+    coarse = torch.stack([donor.coarse for donor in everybody])
     first = int(rng.integers(len(everybody)))
     near = torch.cdist(coarse[first : first + 1], coarse)[0].argsort()[1:NEAR]
     return [everybody[first], *(everybody[int(i)] for i in rng.choice(near.numpy(), count - 1, replace=False))]
@@ -93,7 +95,7 @@ def draw(restorer: Restorer, chosen: Sequence[Donor], photos: int, seed: int) ->
 def made_up(
     restorer: Restorer, judge: Judge, everybody: Sequence[Donor], number: int, given: argparse.Namespace
 ) -> tuple[Float[Tensor, "n 3 s s"], str]:
-    """Return the photos of one made-up person, who is nobody of the pack, and the table's line."""
+    """Return the photos of one made-up person, who is nobody of the collection, and the table's line."""
     for attempt in range(TRIES):
         seed = derive(given.seed, "made-up", number, attempt)
         chosen = put_together(everybody, given.of, numpy_generator(seed, "chosen"))
@@ -106,7 +108,7 @@ def made_up(
         others = max(float(cosine(seen[:, None], donor.seen[None]).max()) for donor in everybody)
         if others < library_floor(JUDGE, 1):
             return pictures, f"| {number} | {attempt + 1} | {own:.2f} | {others:.2f} |"
-    raise SystemExit(f"person {number}: like somebody of the pack, or no face, {TRIES} times; put more together: --of")
+    raise SystemExit(f"person {number}: like somebody of them, or no face, {TRIES} times; put more together: --of")
 
 
 def main() -> None:
@@ -127,13 +129,15 @@ def main() -> None:
             f"{given.pack}: {len(everybody)} people of {given.source!r} have two photos; {NEAR} are needed"
         )
     restorer = Restorer.from_pretrained("compact", "faceme", "cpu")
-    print("| person | tries | least alike of own photos | most alike in the pack |\n| ---: | ---: | ---: | ---: |")
+    print(
+        "| person | tries | least alike of own photos | most alike in the collection |\n| ---: | ---: | ---: | ---: |"
+    )
     for number in range(given.people):
         pictures, line = made_up(restorer, judge, everybody, number, given)
         for place, picture in enumerate(pictures):
             path = given.output / f"made-up-{number:02}" / f"{place}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_photo(Photo(picture, None, 8, False, None, None, None, path.name), path, force=True)
+            write_photo(Photo(picture), path, force=True)
         print(line, flush=True)
 
 

@@ -76,14 +76,4 @@ def grid(lines: Sequence[Sequence[Float[Tensor, "3 s s"]]]) -> Float[Tensor, "3 
 
 
 def _write(pixels: Float[Tensor, "3 h w"], path: Path) -> None:
-    photo = Photo(
-        pixels=pixels.clamp(0, 1),
-        alpha=None,
-        bit_depth=8,
-        is_grey=False,
-        icc=None,
-        exif=None,
-        dpi=None,
-        source=path.name,
-    )
-    write_photo(photo, path, force=True)
+    write_photo(Photo(pixels.clamp(0, 1)), path, force=True)

@@ -31,7 +31,6 @@ Fidelity = Annotated[
     float | None, typer.Option(help="Share of the photo's own drawing, 0..1; default: each family's own.")
 ]
 Presets = Annotated[list[str] | None, typer.Option(help=f"Only these degradations{NAMES}.", show_default="the suite's")]
-
 Rows = Annotated[
     list[str] | None, typer.Option(help=f"Only these rows of the tables, and the input{NAMES}.", show_default="all")
 ]
