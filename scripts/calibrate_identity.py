@@ -19,7 +19,7 @@ from torch import Tensor
 
 from keepface.data.shards import Row, read_all, read_shards
 from keepface.degrade.chains import PRESETS, draw, replay
-from keepface.degrade.step import Step
+from keepface.degrade.drawn import Step
 from keepface.engine.calibration import MOST_CLARITY
 from keepface.engine.likeness import clarity
 from keepface.errors import KeepfaceError

@@ -16,10 +16,10 @@ from keepface.degrade.chains import (
     replay_batch,
     to_json,
 )
+from keepface.degrade.drawn import Step
 from keepface.degrade.jpeg import jpeg
 from keepface.degrade.noise import gaussian_noise
 from keepface.degrade.resample import bilinear
-from keepface.degrade.step import Step
 from keepface.errors import DataError, RecipeError
 
 FULL = FirstOrderSettings()

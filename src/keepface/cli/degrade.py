@@ -9,7 +9,7 @@ from keepface.cli.show import say
 from keepface.errors import DataError, OutputExistsError, RecipeError
 
 if TYPE_CHECKING:
-    from keepface.degrade.step import Step
+    from keepface.degrade.drawn import Step
 
 
 def degrade(

@@ -22,7 +22,7 @@ from keepface.data.identities import by_person, real_references
 from keepface.data.prepare import Pack
 from keepface.data.variants import flip_points
 from keepface.degrade.chains import FirstOrderSettings, Settings, draw, replay_batch
-from keepface.degrade.step import Step
+from keepface.degrade.drawn import Step
 from keepface.errors import DataError
 from keepface.image.files import from_uint8
 from keepface.image.size import resize

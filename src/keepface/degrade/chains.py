@@ -18,8 +18,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from keepface.degrade.drawn import Step
 from keepface.degrade.second_order import SECOND, Order, SecondOrderSettings, draw_second_order
-from keepface.degrade.step import STEPS, Step
+from keepface.degrade.step import STEPS
 from keepface.errors import DataError, RecipeError
 
 

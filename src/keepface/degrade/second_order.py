@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from keepface.degrade.camera import draw_camera
-from keepface.degrade.step import Step
+from keepface.degrade.drawn import Step
 from keepface.errors import RecipeError
 
 RESIZES = ("resize area", "resize", "resize bicubic")  # drawn alike

@@ -5,7 +5,7 @@ and sampled by OpenCV, another device's by torch, which agree to within rounding
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -13,21 +13,13 @@ from torch import Tensor
 
 from keepface.degrade.blur import filter2d, gaussian_kernel
 from keepface.degrade.camera import Camera, camera_noise
+from keepface.degrade.drawn import Values
 from keepface.degrade.jpeg import jpeg
 from keepface.degrade.kernels import generalised_kernel, motion_kernel, plateau_kernel, sinc_kernel
 from keepface.degrade.median import median_blur
 from keepface.degrade.noise import gaussian_noise, poisson_noise
+from keepface.degrade.old_photo import dither, halftone, scratch, tint, tones
 from keepface.degrade.resample import bilinear, sample
-
-Values = Mapping[str, float | int | str]
-
-
-@dataclass(frozen=True)
-class Step:
-    """One drawn step of a degradation: a kind of the table `STEPS` and its values."""
-
-    kind: str
-    values: dict[str, float | int | str]
 
 
 @dataclass(frozen=True)
@@ -105,5 +97,26 @@ STEPS = {
     "grey poisson noise": Kind(partial(_poisson, grey=True), SEED, {"scale": (0.0, 100.0)}),
     "camera": Kind(_camera, SEED, CAMERA),
     "jpeg": Kind(lambda image, values: jpeg(image, int(values["quality"])), {"quality": (1, 100)}, {}),
+    "tint": Kind(
+        lambda image, values: tint(image, float(values["red"]), float(values["blue"])),
+        {},
+        {"red": (0.1, 10.0), "blue": (0.1, 10.0)},
+    ),
+    "tones": Kind(
+        lambda image, values: tones(image, float(values["gain"]), float(values["black"])),
+        {},
+        {"gain": (0.0, 4.0), "black": (-1.0, 1.0)},
+    ),
+    "scratch": Kind(
+        lambda image, values: scratch(image, int(values["lines"]), int(values["specks"]), int(values["seed"])),
+        {"lines": (0, 100), "specks": (0, 1000), **SEED},
+        {},
+    ),
+    "halftone": Kind(
+        lambda image, values: halftone(image, float(values["cell"]), float(values["theta"])),
+        {},
+        {"cell": (1.0, 100.0), "theta": TURN},
+    ),
+    "dither": Kind(lambda image, values: dither(image, int(values["seed"])), SEED, {}),
     "round": Kind(lambda image, _: (image.clamp(0, 1) * 255).round() / 255, {}, {}),  # to 8 bits
 }

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from keepface.data.prepare import Pack
 from keepface.degrade.chains import replay
-from keepface.degrade.step import Step as Degradation
+from keepface.degrade.drawn import Step as Degradation
 from keepface.diffusion.sampler import SamplerName, SamplerSettings, Step
 from keepface.errors import RecipeError
 from keepface.image.files import from_uint8
