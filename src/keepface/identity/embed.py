@@ -18,11 +18,19 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 import safetensors.torch
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from keepface.errors import KeepfaceError, ReferencePhotoError, WeightsError
-from keepface.faces.align import align_arcface, template_face
+from keepface.faces.align import (
+    FFHQ_SIDE,
+    align_arcface,
+    align_ffhq,
+    ffhq_template,
+    scale_of,
+    similarity,
+    template_face,
+)
 from keepface.faces.detect import Detector
 from keepface.faces.face import Face, largest
 from keepface.identity.compare import cosine
@@ -37,7 +45,8 @@ from keepface.weights.store import read_metadata, read_safetensors
 SAME_PERSON = {"sface": 0.283, "facenet": 0.388, "antelopev2": 0.25, "buffalo_l": 0.25}
 SIMILAR_SIZE = 0.6  # ours: a second face at least this wide, in widths of the largest, makes a reference ambiguous
 OFF_TEMPLATE = 0.15  # ours: mean distance of a square's points from the template, in sides, beyond which it is no match
-EXTRACTOR = "2"  # raised when detection, cropping or alignment change, so that older cached features are not found
+EXTRACTOR = "3"  # raised when detection, cropping or alignment change, so that older cached features are not found
+LEAST_SQUARE, MOST_SQUARE = 256, 768  # px: sides of the squares that are kept of references
 
 
 @runtime_checkable
@@ -58,6 +67,7 @@ class IdentityFeatures:
     face: Face
     provenance: dict[str, str]  # the networks and their SHA-256, channel order, and whether the face was detected
     tokens: Float[Tensor, "t c"] | None = None  # of the upright face; None in features that were made without
+    square: UInt8[Tensor, "3 s s"] | None = None  # the face as an FFHQ square, RGB, at the photo's own detail if it can
 
     @property
     def vectors(self) -> tuple[Tensor, ...]:
@@ -176,7 +186,17 @@ class IdentityEmbedder:
         face = found.face
         pooled, tokens = self.encoder.describe(crop_box(image, face.box), align_arcface(image, face.points, INPUT_PX))
         provenance = {**self.settings, "face": "detected" if found.is_detected else "template"}
-        return IdentityFeatures(self.recogniser.embed(image, face), pooled, face, provenance, tokens)
+        return IdentityFeatures(
+            self.recogniser.embed(image, face), pooled, face, provenance, tokens, reference_square(image, face)
+        )
+
+
+def reference_square(image: Float[Tensor, "3 h w"], face: Face) -> UInt8[Tensor, "3 s s"]:
+    """Cut a reference's face upright, as an FFHQ square of as many pixels as the photo holds, 256 to 768."""
+    native = FFHQ_SIDE / scale_of(similarity(face.points, ffhq_template(FFHQ_SIDE)))
+    side = int(min(MOST_SQUARE, max(LEAST_SQUARE, native)))
+    crop = align_ffhq(image.detach().cpu(), face.points, side).crop
+    return (crop * 255).round().to(torch.uint8)
 
 
 class FeatureCache:
@@ -199,7 +219,8 @@ class FeatureCache:
             box = tuple(json.loads(texts["box"]))
             face = Face(box, tensors["points"].numpy(), float(texts["score"]))
             provenance = json.loads(texts["provenance"])
-            return IdentityFeatures(tensors["recogniser"], tensors["image"], face, provenance, tensors.get("tokens"))
+            recogniser, image = tensors["recogniser"], tensors["image"]
+            return IdentityFeatures(recogniser, image, face, provenance, tensors.get("tokens"), tensors.get("square"))
         except (WeightsError, KeyError, ValueError):
             return None
 
@@ -214,8 +235,9 @@ class FeatureCache:
             "image": features.image.contiguous(),
             "points": torch.from_numpy(np.ascontiguousarray(features.face.points)),
         }
-        if features.tokens is not None:
-            tensors["tokens"] = features.tokens.contiguous()
+        for name, tensor in (("tokens", features.tokens), ("square", features.square)):
+            if tensor is not None:
+                tensors[name] = tensor.contiguous()
         texts = {
             "box": json.dumps([float(edge) for edge in features.face.box]),
             "score": repr(float(features.face.score)),

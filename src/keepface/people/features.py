@@ -83,8 +83,9 @@ def to_bytes(kept: PhotoFeatures) -> bytes:
         "box": torch.tensor(face.box, dtype=torch.float64),
         "score": torch.tensor(face.score, dtype=torch.float64),
     }
-    if kept.features.tokens is not None:
-        tensors["tokens"] = kept.features.tokens
+    for name, tensor in (("tokens", kept.features.tokens), ("square", kept.features.square)):
+        if tensor is not None:
+            tensors[name] = tensor
     texts = {"provenance": json.dumps(kept.features.provenance), "judge": kept.judge}
     return safetensors.torch.save({name: tensor.contiguous() for name, tensor in tensors.items()}, metadata=texts)
 
@@ -102,8 +103,8 @@ def from_bytes(data: bytes) -> PhotoFeatures:
         left, top, right, bottom = tensors["box"].tolist()
         face = Face((left, top, right, bottom), tensors["points"].numpy(), float(tensors["score"]))
         provenance = dict(json.loads(texts["provenance"]))
-        recogniser, image, tokens = tensors["recogniser"], tensors["image"], tensors.get("tokens")
-        features = IdentityFeatures(recogniser, image, face, provenance, tokens)
+        more = tensors.get("tokens"), tensors.get("square")
+        features = IdentityFeatures(tensors["recogniser"], tensors["image"], face, provenance, *more)
         return PhotoFeatures(features, tensors["judged"], str(texts["judge"]))
     except DAMAGED as error:
         raise KeepfaceError(f"features of a photo are damaged ({error}); they must be made again") from None
