@@ -1,9 +1,10 @@
-"""The published systems, by the name they are chosen with."""
+"""The methods, by the name they are chosen with: the published systems over a diffusion family, and `guided`."""
 
 from typing import Any
 
 from keepface.diffusion.family import FamilyCard, OwnSampling
 from keepface.methods.faceme import FaceMe, FaceMeSettings
+from keepface.methods.guided.guided import Guided
 from keepface.methods.method import Defaults, Phase, Sampling
 from keepface.methods.pfstorer import PHASES as PFSTORER_PHASES
 from keepface.methods.pfstorer import PFStorer, PFStorerSettings
@@ -11,6 +12,8 @@ from keepface.methods.ridfr import PHASES as RIDFR_PHASES
 from keepface.methods.ridfr import RIDFR, RIDFRSettings
 
 METHODS: dict[str, Any] = {"faceme": FaceMe, "ridfr": RIDFR, "pfstorer": PFStorer}
+ONE_PASS: dict[str, Any] = {"guided": Guided}  # methods that need no family
+DEFAULT = "guided"
 SETTINGS: dict[str, Any] = {"faceme": FaceMeSettings, "ridfr": RIDFRSettings, "pfstorer": PFStorerSettings}
 DEFAULTS = {
     "faceme": Defaults(),
@@ -22,6 +25,11 @@ PHASES = {  # phases that ask for nothing are left out
     "ridfr": RIDFR_PHASES,
     "pfstorer": PFSTORER_PHASES,
 }
+
+
+def method_names() -> tuple[str, ...]:
+    """Return the names of all methods, the default first."""
+    return (*ONE_PASS, *METHODS)
 
 
 def sampling_of(card: FamilyCard, name: str) -> Sampling:

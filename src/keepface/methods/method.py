@@ -20,6 +20,7 @@ from keepface.diffusion.sampler import (
     start_latent,
 )
 from keepface.errors import WeightsError
+from keepface.identity.embed import IdentityFeatures
 from keepface.seeds import generator
 
 
@@ -89,6 +90,56 @@ class References:
             return None
         tokens = None if self.tokens is None else self.tokens[is_used]
         return References(self.recogniser[is_used], self.image[is_used], self.weights[is_used], tokens)
+
+
+@dataclass(frozen=True, eq=False)
+class Led:
+    """What leads one square of a one-pass method: features of references, and a weight of 0..1 for each."""
+
+    references: tuple[IdentityFeatures, ...] = ()
+    weights: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Taken:
+    """Where a square that a one-pass method restored came from."""
+
+    picture: Float[Tensor, "3 s s"]  # restored, RGB, 0..1
+    alone: Float[Tensor, "3 s s"]  # restored by the photo alone
+    copied: Float[Tensor, "1 s s"]  # 0..1: how much of each pixel is the references' own
+    by_reference: tuple[float, ...]  # mean share of each reference in what was copied; sum 1, or empty
+
+
+@runtime_checkable
+class OnePass(Protocol):
+    """A method without a diffusion family: squares go through one network once, and no noise is drawn."""
+
+    name: str
+
+    @property
+    def size(self) -> int:
+        """Return the side of its squares in pixels."""
+        ...
+
+    @property
+    def device(self) -> torch.device:
+        """Return where its network computes."""
+        ...
+
+    @property
+    def sha256(self) -> str:
+        """Return the hash of its weights."""
+        ...
+
+    def restore_squares(
+        self, low: Float[Tensor, "b 3 s s"], led: Sequence[Led], fidelity: float = 0.0
+    ) -> Float[Tensor, "b 3 s s"]:
+        """Restore squares (RGB, 0..1), each led by its own references, or by the photo alone."""
+        ...
+
+    def taken(self, low: Float[Tensor, "3 s s"], led: Led) -> Taken:
+        """Restore one square and say where each pixel came from."""
+        ...
 
 
 def guided_groups(references: Sequence[References | None], guidance: float) -> list[list[References | None]]:

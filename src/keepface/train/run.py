@@ -16,11 +16,13 @@ from keepface.train import checkpoint
 from keepface.train.autoencoder import AutoencoderTask
 from keepface.train.cleaner import CleanerTask
 from keepface.train.fresh import fresh_family
+from keepface.train.guided.task import GuidedTask
 from keepface.train.loop import Task, make_accelerator, train
 from keepface.train.method_task import MethodTask
 from keepface.train.recipe import Recipe, read_recipe
 
 RECIPE = "recipe.toml"
+GUIDED = "guided"  # learns from shards of face crops, not from packs
 
 
 def train_recipe(
@@ -45,7 +47,10 @@ def train_recipe(
     if out is not None and out.resolve() != run.resolve():
         raise RecipeError(f"{run}: is a run's folder, which goes on where it is; leave out --out {out}")
     recipe = resolve(recipe_path, assignments)
-    task = make_task(recipe, Pack(data / "train"), Pack(data / "val"), make_accelerator().device)
+    if recipe.task == GUIDED:
+        task: Task = GuidedTask(recipe, data)
+    else:
+        task = make_task(recipe, Pack(data / "train"), Pack(data / "val"), make_accelerator().device)
     _keep_recipe(recipe, run)
     return train(task, recipe, run, progress)
 

@@ -1,0 +1,103 @@
+"""Train the guided network: its 128 px core, then the detail stage over it, or both."""
+
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from keepface.config import from_dict
+from keepface.errors import RecipeError
+from keepface.methods.guided.files import load_network, save_network
+from keepface.methods.guided.network import GuidedNetwork, GuidedOutput
+from keepface.metrics.fidelity import psnr
+from keepface.train.guided.faces import FaceCrops
+from keepface.train.guided.losses import GuidedLosses, GuidedLossSettings
+from keepface.train.guided.pairs import GuidedBatch, GuidedBatchSettings, GuidedPairs
+from keepface.train.loop import Validation
+from keepface.train.recipe import Recipe, history_line
+
+PHASES = ("core", "detail", "all")
+GRID_COLUMNS = 8
+
+
+@dataclass(frozen=True)
+class GuidedTrainSettings(GuidedBatchSettings):
+    """A recipe's [method] table: how batches are drawn, and from which shards."""
+
+    train: tuple[str, ...] = ("train",)  # beginnings of the shards' names
+    val: tuple[str, ...] = ("val",)
+    identity_faces: int = 3  # of a batch are compared by the recogniser, the dearest of the losses
+
+
+class GuidedTask:
+    """One phase: `core` (squares of 128 px), `detail` (256 px over a fixed core), or `all` (256 px, both)."""
+
+    def __init__(self, recipe: Recipe, data: Path) -> None:
+        if recipe.phase not in PHASES:
+            raise RecipeError(f"phase {recipe.phase!r} is unknown; guided has {', '.join(PHASES)}")
+        self._recipe = recipe
+        settings = from_dict(GuidedTrainSettings, recipe.method, "[method]")
+        weights = from_dict(GuidedLossSettings, dict(recipe.loss), "[loss]")
+        self._losses = GuidedLosses(weights, settings.identity_faces)
+        self.network = self._begin(recipe)
+        if settings.size != self.network.size:
+            raise RecipeError(f"[method]: size is {settings.size}; phase {recipe.phase!r} needs {self.network.size}")
+        parts: dict[str, nn.Module] = {"core": self.network.core, "all": self.network}
+        if self.network.detail is not None:
+            parts["detail"] = self.network.detail
+        self.networks = parts[recipe.phase]
+        self.network.requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.networks.requires_grad_(True)
+        self._pairs = GuidedPairs(FaceCrops.read(data, settings.train), settings)
+        self._val = GuidedPairs(FaceCrops.read(data, settings.val), settings)
+        self._pool = ThreadPoolExecutor(1, "keepface-batches")
+        self._ahead: dict[tuple[int, int], Future[GuidedBatch]] = {}
+
+    @staticmethod
+    def _begin(recipe: Recipe) -> GuidedNetwork:
+        has_detail = recipe.phase != "core"
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(recipe.run.seed)
+            network = GuidedNetwork(has_detail)
+        if recipe.init_from:
+            start = load_network(Path(recipe.init_from))
+            network.core.load_state_dict(start.core.state_dict())
+            if network.detail is not None and start.detail is not None:
+                network.detail.load_state_dict(start.detail.state_dict())
+        return network
+
+    def batch(self, step: int, size: int) -> GuidedBatch:
+        """Draw the batch of a step; the next one is drawn in a thread meanwhile."""
+        seed = self._recipe.run.seed
+        waiting = self._ahead.pop((step, size), None)
+        self._ahead = {(step + 1, size): self._pool.submit(self._pairs.batch, step + 1, size, seed)}
+        return waiting.result() if waiting else self._pairs.batch(step, size, seed)
+
+    def losses(self, batch: GuidedBatch) -> dict[str, Tensor]:
+        """Return the losses of a batch by name, `total` among them."""
+        return self._losses(self._restore(batch), batch, trains_core=self._recipe.phase != "detail")
+
+    def validate(self, items: int) -> Validation:
+        """Restore fixed validation squares; the grid shows truth, degraded, first reference, restored."""
+        batch = self._val.batch(0, items, 0)
+        restored = self._restore(batch).picture.clamp(0, 1)
+        numbers = {
+            "psnr_low": float(psnr(batch.low, batch.clean).mean()),
+            "psnr": float(psnr(restored, batch.clean).mean()),
+        }
+        rows: Sequence[Float[Tensor, "b 3 s s"]] = (batch.clean, batch.low, batch.references[:, 0], restored)
+        grid = torch.cat([torch.cat(list(row[:GRID_COLUMNS]), 2) for row in rows], 1)
+        return Validation(numbers, grid)
+
+    def export(self, folder: Path) -> None:
+        """Write the network's weights and their history."""
+        save_network(self.network, folder, (history_line(self._recipe),))
+
+    def _restore(self, batch: GuidedBatch) -> GuidedOutput:
+        prepared = self.network.prepare(batch.references.flatten(0, 1))
+        output: GuidedOutput = self.network(batch.low, prepared, batch.present.to(batch.low))
+        return output
