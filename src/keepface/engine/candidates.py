@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from keepface.engine.evidence import DRAWS, Draws, Evidence, shares, spread_out, square_maps
+from keepface.engine.evidence_of_one_pass import one_pass_evidence
 from keepface.engine.matching import People
 from keepface.engine.photo import Look, Progress, SquareRestorer, finish, look_at, restore_looks
 from keepface.engine.ranking import Candidate, Ranker, order
@@ -25,7 +26,7 @@ from keepface.faces.align import transform
 from keepface.faces.face import Face
 from keepface.image.files import Photo
 from keepface.methods import DEFAULTS
-from keepface.methods.method import Defaults, Personal
+from keepface.methods.method import Defaults, OnePass, Personal
 from keepface.seeds import derive
 
 MOST = 64
@@ -123,6 +124,11 @@ def rank_looks(
     """Do so with a photo that was looked at already."""
     if not 1 <= count <= MOST:
         raise RecipeError(f"candidates is {count}; it must be from 1 to {MOST}")
+    if count > 1 and isinstance(restorer.method, OnePass):
+        raise RecipeError(
+            f"candidates is {count}, and method {restorer.method.name!r} draws nothing: it makes one result, whatever "
+            "the seed; leave --candidates out, or choose --method faceme"
+        )
     started = time.perf_counter()
     seeds = seeds_of(look.seed, count)
     squares = draw_candidates(restorer, look, settings, seeds, progress)
@@ -189,6 +195,8 @@ def _moved(face: Face, matrix: Float[np.ndarray, "2 3"]) -> Face:
 @torch.no_grad()
 def with_evidence(restorer: SquareRestorer, candidates: Candidates, progress: Progress | None = None) -> Restoration:
     """Return the best picture with its evidence: faces are drawn anew without references, and again if only once."""
+    if isinstance(restorer.method, OnePass):
+        return one_pass_evidence(restorer.method, candidates.look, candidates.best, candidates.settings)
     look, settings = candidates.look, candidates.settings
     count = candidates.count if candidates.count > 1 else DRAWS
     seeds = seeds_of(look.seed, count)

@@ -34,11 +34,13 @@ class Shares:
     references: float
     invented: float
     finer_than_photo: float  # share of the result's contrast in detail finer than the photo holds
+    by_reference: tuple[float, ...] = ()  # how `references` is shared among them, in order; one-pass methods tell it
 
     def to_json(self) -> dict[str, Any]:
         """Return the shares as plain data; faces are counted from 1."""
         values = {name: round(getattr(self, name), 4) for name in (*SOURCES, "finer_than_photo")}
-        return {"face": self.face + 1, **values}
+        more = {"by_reference": [round(share, 4) for share in self.by_reference]} if self.by_reference else {}
+        return {"face": self.face + 1, **values, **more}
 
 
 @dataclass(frozen=True, eq=False)

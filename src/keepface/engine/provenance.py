@@ -23,6 +23,7 @@ from keepface.engine.result import Restoration
 from keepface.engine.settings import RestoreSettings
 from keepface.image.xmp import Property, with_properties
 from keepface.methods import METHODS
+from keepface.methods.method import OnePass
 from keepface.weights.store import sha256
 
 TOOL = "keepface"
@@ -89,6 +90,8 @@ def made_by(method: Named) -> Maker:
     """Describe a loaded method; of a family that lies in a folder every file is hashed, once a process."""
     person = method.person if isinstance(method, OfPerson) else None
     learned = None if person is None else _module_sha256(person)
+    if isinstance(method, OnePass):
+        return Maker(method.name, method_sha256=method.sha256)
     if not isinstance(method, OfFamily):
         return Maker(method.name, person_sha256=learned)
     family = method.family

@@ -24,31 +24,34 @@ from keepface.errors import RecipeError
 from keepface.identity.embed import FeatureCache, IdentityEmbedder, IdentityFeatures
 from keepface.identity.recogniser import JUDGE, RECOGNISERS, Recogniser
 from keepface.image.colour import wavelet_colour_fix
-from keepface.methods import METHODS, sampling_of
-from keepface.methods.method import Method, Personal, References
+from keepface.methods import DEFAULT, METHODS, ONE_PASS, method_names, sampling_of
+from keepface.methods.method import Led, Method, OnePass, Personal, References
 
+BUNDLED = "compact"  # the family that comes with the package
 MANY = 50  # steps of the samplers that need them [FaceMe, Implementation Details]
 
 
 class Restorer:
     """A method over a family with the frozen networks around it; nothing but these is kept between calls."""
 
-    def __init__(self, method: Method, embedder: IdentityEmbedder, judge: Recogniser) -> None:
+    def __init__(self, method: Method | OnePass, embedder: IdentityEmbedder, judge: Recogniser) -> None:
         self.method, self.embedder, self.judge = method, embedder, judge
         self._leads_all = True  # a person that the method has learned also leads where no references do
 
     @classmethod
     def from_pretrained(
         cls,
-        family: str | Path = "compact",
-        method: str = "faceme",
+        family: str | Path = BUNDLED,
+        method: str = DEFAULT,
         device: str | None = None,
         dtype: str | None = None,
         cache: Path | None = None,
         adapter: Path | bytes | None = None,
         low_memory: bool = False,
     ) -> "Restorer":
-        """Load a family by its bundled name, a folder or a hub id.
+        """Load a method over a family, which is named by its bundled name, a folder or a hub id.
+
+        The method `guided` has no family: it takes its own weights, or those of the folder that is named instead.
 
         Args:
             device: cpu, cuda, cuda:N or mps; `None` takes the fastest there is.
@@ -63,11 +66,19 @@ class Restorer:
             WeightsError: the family, the method's part of it or the adapter is missing or damaged, or the adapter was
                 learned over another base.
         """
-        if method not in METHODS:
-            raise RecipeError(f"method {method!r} is unknown; use one of {', '.join(METHODS)}")
+        if method not in method_names():
+            raise RecipeError(f"method {method!r} is unknown; use one of {', '.join(method_names())}")
         place = choose_device(device)
+        kept = FeatureCache(cache) if cache else None
+        if method in ONE_PASS:
+            if dtype not in (None, "float32"):
+                raise RecipeError(f"precision is {dtype!r}; method {method!r} computes in float32: leave it out")
+            if adapter is not None:
+                raise RecipeError(_no_adapters(method))
+            folder = None if family == BUNDLED else Path(family)
+            return cls(ONE_PASS[method].load(folder, place), IdentityEmbedder.load(kept), RECOGNISERS[JUDGE]())
         loaded = Family.from_pretrained(family, place, choose_dtype(dtype, place), low_memory)
-        embedder = IdentityEmbedder.load(FeatureCache(cache) if cache else None, loaded)
+        embedder = IdentityEmbedder.load(kept, loaded)
         restorer = cls(METHODS[method].load(loaded), embedder, RECOGNISERS[JUDGE]())
         if adapter is not None:
             restorer.load_adapter(adapter)
@@ -84,10 +95,7 @@ class Restorer:
             WeightsError: it is missing or damaged, or was learned over another base; whoever was loaded stays.
         """
         if not isinstance(self.method, Personal):
-            fitting = [name for name, kind in METHODS.items() if hasattr(kind, "load_adapter")]
-            raise RecipeError(
-                f"method {self.method.name!r} is led by references, not by adapters: --method {' or '.join(fitting)}"
-            )
+            raise RecipeError(_no_adapters(self.method.name))
         self.method.load_adapter(adapter)
 
     def for_chosen_faces(self) -> "Restorer":
@@ -105,12 +113,13 @@ class Restorer:
 
     @property
     def size(self) -> int:
-        """Return the side of the family's square in pixels."""
-        return self.method.family.size
+        """Return the side of the method's square in pixels."""
+        return self.method.size if isinstance(self.method, OnePass) else self.method.family.size
 
     @cached_property
     def cleaner(self) -> Cleaner:
         """Return the family's pre-cleaner, loaded when it is first asked for; a `WeightsError` if there is none."""
+        assert not isinstance(self.method, OnePass), "a one-pass method needs no pre-cleaner"
         return Cleaner.load(self.method.family)
 
     def cleans(self, settings: RestoreSettings, by_tiles: bool = False) -> bool:
@@ -119,12 +128,16 @@ class Restorer:
         Tiles are cleaned only where that is asked for: pre-cleaners learn on faces, and draw them into blurred tiles of
         anything.
         """
+        if isinstance(self.method, OnePass):
+            return False
         if settings.clean is None:
             return not by_tiles and self.method.name in self.method.family.card.cleaned
         return settings.clean
 
     def steps(self, settings: RestoreSettings) -> int:
-        """Return how many steps a face takes: as asked, else the method's or the family's own number."""
+        """Return how many steps a face takes: as asked, else the method's or the family's own number; or the one."""
+        if isinstance(self.method, OnePass):
+            return 1
         if settings.sampler != "unipc":
             return settings.steps or MANY
         return settings.steps or sampling_of(self.method.family.card, self.method.name).steps
@@ -146,7 +159,12 @@ class Restorer:
         return mark(restoration, made_by(self.method), Options(settings, seed, is_aligned))
 
     def clean_squares(self, low: Float[Tensor, "b 3 s s"]) -> Float[Tensor, "b 3 s s"] | None:
-        """Clean squares (RGB, 0..1) and draw nothing anew; `None` for a family without a pre-cleaner."""
+        """Clean squares (RGB, 0..1) and draw nothing anew; `None` for a family without a pre-cleaner.
+
+        A one-pass method restores them by the photo alone.
+        """
+        if isinstance(self.method, OnePass):
+            return self.method.restore_squares(low, [Led()] * len(low))
         folder = self.method.family.folder
         if folder is None or not (folder / CLEANER).is_dir():
             return None
@@ -173,8 +191,15 @@ class Restorer:
         Raises:
             WeightsError: the family has no pre-cleaner, and `settings.clean` asks for it.
         """
-        shown = self.cleaner.clean(low) if self.cleans(settings) else low
         given = weights if weights is not None else [[1.0] * len(items) for items in references]
+        if isinstance(self.method, OnePass):
+            led = [
+                Led(tuple(items), tuple(settings.identity * weight for weight in own))
+                for items, own in zip(references, given, strict=True)
+            ]
+            _refuse_sampling(self.method.name, settings)
+            return self.method.restore_squares(low, led, settings.fidelity or 0.0)
+        shown = self.cleaner.clean(low) if self.cleans(settings) else low
         people = [self._led_by(*item, settings.identity) for item in zip(references, given, strict=True)]
         sampler, guidance = self._sampler(settings)
         for step in self.method.restore(shown, people, sampler, guidance, seeds):
@@ -196,6 +221,10 @@ class Restorer:
 
         Of the family's size it is what `restore_squares` gives with the same `settings.clean`, `None` being False here.
         """
+        if isinstance(self.method, OnePass):
+            raise RecipeError(
+                f"method {self.method.name!r} restores upright face squares, and no tiles; leave out --tile"
+            )
         given = weights if weights is not None else [1.0] * len(references)
         led_by = self._led_by(references, given, settings.identity)
         sampling = Sampling(*self._sampler(settings), settings.tile_overlap, settings.tile_batch)
@@ -215,8 +244,27 @@ class Restorer:
 
     def _sampler(self, settings: RestoreSettings) -> tuple[SamplerSettings, float]:
         """Return how to sample, and with what guidance."""
+        assert not isinstance(self.method, OnePass), "a one-pass method draws no samples"
         own = sampling_of(self.method.family.card, self.method.name)
         temperature = own.temperature if settings.temperature is None else settings.temperature
         fidelity = own.fidelity if settings.fidelity is None else settings.fidelity
         sampler = SamplerSettings(settings.sampler, self.steps(settings), own.start, temperature, fidelity)
         return sampler, own.guidance if settings.guidance is None else settings.guidance
+
+
+def _no_adapters(method: str) -> str:
+    fitting = [name for name, kind in METHODS.items() if hasattr(kind, "load_adapter")]
+    return f"method {method!r} is led by references, not by adapters: --method {' or '.join(fitting)}"
+
+
+def _refuse_sampling(method: str, settings: RestoreSettings) -> None:
+    """Refuse settings that only a method which draws samples can follow."""
+    asked = [name for name in ("steps", "guidance", "temperature") if getattr(settings, name) is not None]
+    asked += [
+        name for name, is_asked in (("sampler", settings.sampler != "unipc"), ("clean", settings.clean)) if is_asked
+    ]
+    if asked:
+        raise RecipeError(
+            f"{' and '.join(asked)}: method {method!r} makes its result in one pass and has no such setting; leave it "
+            "out, or choose --method faceme"
+        )

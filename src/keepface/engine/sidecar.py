@@ -21,6 +21,7 @@ from keepface.engine.provenance import Maker, OfFamily, Options, made_by
 from keepface.engine.references import References
 from keepface.engine.result import Restoration
 from keepface.errors import HashMismatchError, KeepfaceError, PhotoError, RecipeError, ReferencePhotoError
+from keepface.methods.method import OnePass
 
 ENDING = ".keepface.json"
 FORMAT = 1
@@ -97,6 +98,8 @@ class Written:
 def describe(restoration: Restoration, method: Named, options: Options, sources: Sources, written: Written) -> Sidecar:
     """Write down how a result was made."""
     here = Machine.here()
+    if isinstance(method, OnePass):
+        here = Machine.here(str(method.device))
     if isinstance(method, OfFamily):
         family = method.family
         precision = str(family.dtype).removeprefix("torch.")

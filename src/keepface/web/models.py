@@ -11,6 +11,7 @@ from keepface.engine.evidence import Shares
 from keepface.engine.ranking import Candidate
 from keepface.engine.result import FaceResult
 from keepface.engine.settings import MAX_SCALE, RestoreSettings
+from keepface.methods import DEFAULT
 from keepface.people.person import FIRST_YEAR, NAME_LENGTH
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -45,7 +46,7 @@ class FaceKnobs(_Asked):
 class AlbumOptions(_Asked):
     """How photos are restored; what is left out is as on the command line."""
 
-    method: Word = "faceme"
+    method: Word = DEFAULT
     person: Annotated[str, Field(max_length=64)] | None = Field(None, description="Key of the one person to restore.")
     everybody: bool | None = Field(
         None, description="Each face by its own person of the library; default: if neither person nor references are."

@@ -9,7 +9,7 @@ import gradio as gr
 from keepface.diffusion.family import locate, read_card
 from keepface.engine.settings import RestoreSettings
 from keepface.errors import KeepfaceError, RecipeError
-from keepface.methods import sampling_of
+from keepface.methods import DEFAULT, sampling_of
 from keepface.web import page_words as words
 from keepface.web.page_work import QUIET, in_memory
 from keepface.web.restored import Wish
@@ -28,7 +28,7 @@ MOST_VERSIONS = 4
 class Offer:
     """What the family can do; fidelity and steps are its own, of its first method."""
 
-    methods: tuple[str, ...] = ("faceme",)
+    methods: tuple[str, ...] = (DEFAULT,)
     fidelity: float = 0.0
     steps: int = 20
 
@@ -180,4 +180,9 @@ class WishForm:
         return gr.Dropdown(names, value=chosen), text
 
 
-METHOD_NAMES = {"faceme": "FaceMe", "ridfr": "RIDFR", "pfstorer": "PFStorer (for people who were learned)"}
+METHOD_NAMES = {
+    "guided": "Guided (fast)",
+    "faceme": "FaceMe",
+    "ridfr": "RIDFR",
+    "pfstorer": "PFStorer (for people who were learned)",
+}

@@ -19,6 +19,7 @@ from keepface.engine.sidecar import ReferenceHash, Sidecar, Sources, Written, de
 from keepface.engine.whole import PictureRestorer
 from keepface.errors import RecipeError
 from keepface.image.files import Photo, encode_photo
+from keepface.methods import DEFAULT
 from keepface.web.refusals import NotReadyError
 from keepface.web.uploads import Given, Upload, format_of, written_as
 
@@ -29,7 +30,7 @@ ENDINGS = {"PNG": ".png", "JPEG": ".jpg", "WEBP": ".webp", "TIFF": ".tif"}  # of
 class Wish:
     """How a photo is to be restored; `person` is a name of the library."""
 
-    method: str = "faceme"
+    method: str = DEFAULT
     everybody: bool = True  # each face by its own person of the library
     person: str | None = None  # or one person of the library
     references: tuple[Given, ...] = ()  # or photos given along

@@ -23,7 +23,7 @@ from keepface.errors import KeepfaceError, RecipeError
 from keepface.identity.embed import FeatureCache
 from keepface.image.files import Photo, to_uint8
 from keepface.image.size import resize
-from keepface.methods import METHODS
+from keepface.methods import METHODS, ONE_PASS
 from keepface.methods.method import Personal
 from keepface.people.adapters import find_adapter
 from keepface.people.checkup import check_person
@@ -86,13 +86,13 @@ class Workshop:
     # ---- networks ----
 
     def methods(self) -> tuple[str, ...]:
-        """Return the methods that the family has.
+        """Return the methods that need no family, and those that the family has; the default is the first.
 
         Raises:
             WeightsError: there is no such family.
         """
         folder = locate(self.settings.family)
-        return tuple(name for name in METHODS if (folder / name).is_dir())
+        return (*ONE_PASS, *(name for name in METHODS if (folder / name).is_dir()))
 
     def restorer(self, method: str) -> PictureRestorer:
         """Return the networks of a method, loaded when they are first asked for.
@@ -117,6 +117,8 @@ class Workshop:
 
         disable_progress_bar()
         settings = self.settings
+        if method in ONE_PASS:
+            return Restorer.from_pretrained(method=method, device=settings.device)
         return Restorer.from_pretrained(settings.family, method, settings.device, settings.precision)
 
     # ---- people ----
@@ -297,7 +299,7 @@ class Workshop:
             raise RecipeError(f"method {wish.method!r} is not to be had here; use one of {', '.join(self.methods())}")
         if wish.everybody and (wish.person is not None or wish.references):
             raise RecipeError("everybody of the library, or one person; not both")
-        if wish.person is None and hasattr(METHODS[wish.method], "load_adapter"):
+        if wish.person is None and hasattr(METHODS.get(wish.method), "load_adapter"):
             raise RecipeError(f"method {wish.method!r} restores one person whom it has learned; name a person")
         if wish.everybody and not self.people():
             raise KeepfaceError("the library holds nobody yet; add a person, or send references with the photo")
