@@ -14,6 +14,7 @@ from torch import Tensor
 from keepface.identity.embed import IdentityFeatures
 from keepface.image.files import from_uint8
 from keepface.image.size import resize
+from keepface.methods.guided.beyond import with_reference_detail
 from keepface.methods.guided.files import load_network, weights_file
 from keepface.methods.guided.network import GuidedNetwork, GuidedOutput, PreparedReferences
 from keepface.methods.method import Led, Taken
@@ -101,6 +102,12 @@ class Guided:
         return made + fidelity * (low.float().cpu() - made)
 
     @torch.no_grad()
+    def restore_large(self, low: Float[Tensor, "3 s s"], led: Led, side: int) -> Float[Tensor, "3 {side} {side}"]:
+        """Restore one square and enlarge it to `side`, with the references' detail that is finer than the network's."""
+        output = self.restore(low, led)
+        return with_reference_detail(output, [_pixels(item) for item in used(led).references], side)
+
+    @torch.no_grad()
     def taken(self, low: Float[Tensor, "3 s s"], led: Led) -> Taken:
         """Restore one square (RGB, 0..1) and say where each pixel came from; references without weight have share 0."""
         output = self.restore(low, led)
@@ -117,8 +124,13 @@ class Guided:
     def _prepare(self, item: IdentityFeatures) -> PreparedReferences:
         kept = self._prepared.get(item)
         if kept is None:
-            assert item.square is not None
-            square = resize(from_uint8(item.square.permute(1, 2, 0).numpy()), (self.size, self.size), "bicubic")
+            square = resize(_pixels(item), (self.size, self.size), "bicubic")
             kept = self.network.prepare(square[None].to(self.device))
             self._prepared[item] = kept
         return kept
+
+
+def _pixels(item: IdentityFeatures) -> Float[Tensor, "3 s s"]:
+    """Return a reference's square as RGB, 0..1."""
+    assert item.square is not None
+    return from_uint8(item.square.permute(1, 2, 0).numpy())

@@ -10,16 +10,19 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from keepface.identity.differentiable import DifferentiableSFace
 from keepface.identity.image_encoder import ImageEncoder
-from keepface.methods.guided.core import CoreOutput, Match
+from keepface.methods.guided.core import CoreOutput
 from keepface.methods.guided.detail import DetailOutput
 from keepface.methods.guided.network import CORE_PX, GuidedOutput, shrink
-from keepface.metrics.perceptual import PerceptualDistance
+from keepface.metrics.perceptual import stage_distance
+from keepface.train.guided.adversary import Adversary, seems_real, told_apart
 from keepface.train.guided.pairs import GuidedBatch
+
+ADVERSARY = 0.1  # ours: weight of the adversary's own loss; it only sets its share in the length of the gradient
 
 
 @dataclass(frozen=True)
@@ -33,67 +36,109 @@ class GuidedLossSettings:
     smooth: float = 2.0  # second differences of the flow
     identity: float = 0.5
     core: float = 0.5  # of the core's own picture, where a detail stage is trained over it
+    adversarial: float = 0.0  # of the finest stage's picture
 
 
-class GuidedLosses:
-    """The losses of a batch, by name; `total` is their weighted sum."""
+Stages = list[Float[Tensor, "b c h w"]]
+
+
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    """A stage's picture beside its truth, as RGB and through the image network."""
+
+    made: Float[Tensor, "b 3 s s"]
+    real: Float[Tensor, "b 3 s s"]
+    made_stages: Stages
+    real_stages: Stages
+
+
+class GuidedLosses(nn.Module):
+    """The losses of a batch, by name; `total` is their weighted sum.
+
+    Its parameters are those of the adversary, where there is one: one step of one optimiser changes both sides. The
+    restorer's loss holds the adversary's parameters still, and the adversary's holds the pictures still.
+    """
 
     def __init__(self, settings: GuidedLossSettings, identity_faces: int = 3) -> None:
+        super().__init__()
         self.settings, self._identity_faces = settings, identity_faces  # of a batch: the dearest loss
-        self._distance = PerceptualDistance(ImageEncoder.load())
-        self._recogniser = DifferentiableSFace() if settings.identity else None
+        encoder = ImageEncoder.load()
+        self._frozen: tuple[ImageEncoder, DifferentiableSFace] = (encoder, DifferentiableSFace())  # no submodules
+        self.adversary = None
+        if settings.adversarial:
+            with torch.no_grad():
+                channels = [stage.shape[1] for stage in encoder.stages(torch.zeros(1, 3, 64, 64))]
+            self.adversary = Adversary(channels)
 
-    def __call__(self, output: GuidedOutput, batch: GuidedBatch, trains_core: bool) -> dict[str, Tensor]:
+    def forward(self, output: GuidedOutput, batch: GuidedBatch, trains_core: bool) -> dict[str, Tensor]:
         """Compare a batch's output with its truth."""
         settings, truth = self.settings, output.tones.to_common(batch.clean)
+        for network in self._frozen:
+            network.to(truth.device)
         led = batch.present & batch.is_person[:, None]
+        stages: list[tuple[CoreOutput | DetailOutput, Tensor, str]] = []
+        if trains_core:
+            stages.append((output.core, shrink(truth, CORE_PX), "core_" if output.detail else ""))
+        if output.detail is not None:
+            stages.append((output.detail, truth, ""))
         found: dict[str, Tensor] = {}
         weighted: list[Tensor] = []
-        stages: list[tuple[CoreOutput | DetailOutput, Tensor, float]] = []
-        if trains_core:
-            stages.append((output.core, shrink(truth, CORE_PX), settings.core if output.detail else 1.0))
-        if output.detail is not None:
-            stages.append((output.detail, truth, 1.0))
-        for stage, wanted, weight in stages:
-            name = "" if weight == 1.0 else "core_"
-            values = self._stage(stage.picture, stage.mix, stage.match, wanted, batch, led)
+        for stage, wanted, name in stages:
+            seen = self._see(stage.picture, wanted)
+            values = self._stage(stage, seen, wanted, batch, led)
             found |= {name + key: value for key, value in values.items()}
+            weight = settings.core if name else 1.0
             weighted += [weight * getattr(settings, key) * value for key, value in values.items()]
-        if self._recogniser is not None:
-            best = output.core if output.detail is None else output.detail
-            chosen = torch.arange(len(truth))[batch.is_person][: self._identity_faces]
-            if len(chosen):
-                found["identity"] = self._identity(best.picture[chosen], truth[chosen])
-                weighted.append(settings.identity * found["identity"])
+        chosen = torch.arange(len(truth))[batch.is_person][: self._identity_faces]
+        if settings.identity and len(chosen):
+            found["identity"] = self._identity(seen.made[chosen], seen.real[chosen])
+            weighted.append(settings.identity * found["identity"])
+        if self.adversary is not None:
+            self.adversary.requires_grad_(False)
+            found["adversarial"] = seems_real(self.adversary(seen.made_stages, seen.made))
+            self.adversary.requires_grad_(True)
+            made = self.adversary([stage.detach() for stage in seen.made_stages], seen.made.detach())
+            found["adversary"] = told_apart(self.adversary(seen.real_stages, seen.real), made)
+            weighted += [settings.adversarial * found["adversarial"], ADVERSARY * found["adversary"]]
         return {"total": torch.stack(weighted).sum(), **found}
+
+    def _see(self, picture: Float[Tensor, "b 3 s s"], truth: Float[Tensor, "b 3 s s"]) -> _Seen:
+        made, real = as_seen(picture), as_seen(truth)
+        with torch.no_grad():
+            real_stages = self._frozen[0].stages(real)
+        return _Seen(made, real, self._frozen[0].stages(made), real_stages)
 
     def _stage(
         self,
-        picture: Float[Tensor, "b 3 s s"],
-        mix: Float[Tensor, "b 3 s s"],
-        match: Match,
+        stage: CoreOutput | DetailOutput,
+        seen: _Seen,
         truth: Float[Tensor, "b 3 s s"],
         batch: GuidedBatch,
         led: Bool[Tensor, "b k"],
     ) -> dict[str, Tensor]:
-        seen, wanted = as_seen(picture), as_seen(truth)
         found = {
-            "pixels": (picture - truth).abs().mean() / 2,
-            "perceptual": self._distance(seen, wanted).mean(),
+            "pixels": (stage.picture - truth).abs().mean() / 2,
+            "perceptual": _distance(seen.made_stages, seen.real_stages),
         }
         if bool(led.any()):
             rows = led.any(1)
-            found["mix"] = self._distance(as_seen(mix[rows]), wanted[rows]).mean()
-            found["landmarks"] = landmark_loss(match.flow, batch.points, batch.reference_points, led)
-            found["smooth"] = second_differences(match.flow)
+            mixed = self._frozen[0].stages(as_seen(stage.mix[rows]))
+            found["mix"] = _distance(mixed, [item[rows] for item in seen.real_stages])
+            found["landmarks"] = landmark_loss(stage.match.flow, batch.points, batch.reference_points, led)
+            found["smooth"] = second_differences(stage.match.flow)
         return found
 
-    def _identity(self, picture: Float[Tensor, "b 3 s s"], truth: Float[Tensor, "b 3 s s"]) -> Tensor:
-        assert self._recogniser is not None
+    def _identity(self, made: Float[Tensor, "b 3 s s"], real: Float[Tensor, "b 3 s s"]) -> Tensor:
+        recogniser = self._frozen[1]
         with torch.no_grad():
-            wanted = self._recogniser(as_seen(truth))
-        cosine: Tensor = (self._recogniser(as_seen(picture)) * wanted).sum(1)
+            wanted = recogniser(real)
+        cosine: Tensor = (recogniser(made) * wanted).sum(1)
         return 1 - cosine.mean()
+
+
+def _distance(made: Stages, real: Stages) -> Float[Tensor, ""]:
+    """Return the batch's mean of what `PerceptualDistance` measures, of features at hand."""
+    return torch.stack([stage_distance(x, y) for x, y in zip(made, real, strict=True)]).mean()
 
 
 def as_seen(common: Float[Tensor, "b 3 s s"]) -> Float[Tensor, "b 3 s s"]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import torch
@@ -14,6 +14,7 @@ from keepface.errors import RecipeError
 from keepface.methods.guided.files import load_network, save_network
 from keepface.methods.guided.network import GuidedNetwork, GuidedOutput
 from keepface.metrics.fidelity import psnr
+from keepface.seeds import derive
 from keepface.train.guided.faces import FaceCrops
 from keepface.train.guided.losses import GuidedLosses, GuidedLossSettings
 from keepface.train.guided.pairs import GuidedBatch, GuidedBatchSettings, GuidedPairs
@@ -42,33 +43,23 @@ class GuidedTask:
         self._recipe = recipe
         settings = from_dict(GuidedTrainSettings, recipe.method, "[method]")
         weights = from_dict(GuidedLossSettings, dict(recipe.loss), "[loss]")
-        self._losses = GuidedLosses(weights, settings.identity_faces)
-        self.network = self._begin(recipe)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derive(recipe.run.seed, "guided"))
+            self._losses = GuidedLosses(weights, settings.identity_faces)
+            self.network = _begin(recipe)
         if settings.size != self.network.size:
             raise RecipeError(f"[method]: size is {settings.size}; phase {recipe.phase!r} needs {self.network.size}")
         parts: dict[str, nn.Module] = {"core": self.network.core, "all": self.network}
         if self.network.detail is not None:
             parts["detail"] = self.network.detail
-        self.networks = parts[recipe.phase]
+        trained = parts[recipe.phase]
         self.network.requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.networks.requires_grad_(True)
+        trained.requires_grad_(True)
+        self.networks: nn.Module = nn.ModuleDict({"restorer": trained, "losses": self._losses})
         self._pairs = GuidedPairs(FaceCrops.read(data, settings.train), settings)
         self._val = GuidedPairs(FaceCrops.read(data, settings.val), settings)
         self._pool = ThreadPoolExecutor(1, "keepface-batches")
         self._ahead: dict[tuple[int, int], Future[GuidedBatch]] = {}
-
-    @staticmethod
-    def _begin(recipe: Recipe) -> GuidedNetwork:
-        has_detail = recipe.phase != "core"
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(recipe.run.seed)
-            network = GuidedNetwork(has_detail)
-        if recipe.init_from:
-            start = load_network(Path(recipe.init_from))
-            network.core.load_state_dict(start.core.state_dict())
-            if network.detail is not None and start.detail is not None:
-                network.detail.load_state_dict(start.detail.state_dict())
-        return network
 
     def batch(self, step: int, size: int) -> GuidedBatch:
         """Draw the batch of a step; the next one is drawn in a thread meanwhile."""
@@ -79,12 +70,18 @@ class GuidedTask:
 
     def losses(self, batch: GuidedBatch) -> dict[str, Tensor]:
         """Return the losses of a batch by name, `total` among them."""
+        device = next(self.networks.parameters()).device
+        self.network.to(device)  # the loop moves what is trained; the rest goes along
+        batch = GuidedBatch(*(getattr(batch, item.name).to(device) for item in fields(batch)))
         return self._losses(self._restore(batch), batch, trains_core=self._recipe.phase != "detail")
 
     def validate(self, items: int) -> Validation:
         """Restore fixed validation squares; the grid shows truth, degraded, first reference, restored."""
         batch = self._val.batch(0, items, 0)
-        restored = self._restore(batch).picture.clamp(0, 1)
+        device = next(self.networks.parameters()).device
+        low, references, present = (part.to(device) for part in (batch.low, batch.references, batch.present))
+        restored = self._restore(replace(batch, low=low, references=references, present=present)).picture
+        restored = restored.clamp(0, 1).cpu()
         numbers = {
             "psnr_low": float(psnr(batch.low, batch.clean).mean()),
             "psnr": float(psnr(restored, batch.clean).mean()),
@@ -101,3 +98,14 @@ class GuidedTask:
         prepared = self.network.prepare(batch.references.flatten(0, 1))
         output: GuidedOutput = self.network(batch.low, prepared, batch.present.to(batch.low))
         return output
+
+
+def _begin(recipe: Recipe) -> GuidedNetwork:
+    """Build the network of a phase, with what the recipe's `init_from` has of it."""
+    network = GuidedNetwork(recipe.phase != "core")
+    if recipe.init_from:
+        start = load_network(Path(recipe.init_from))
+        network.core.load_state_dict(start.core.state_dict())
+        if network.detail is not None and start.detail is not None:
+            network.detail.load_state_dict(start.detail.state_dict())
+    return network
