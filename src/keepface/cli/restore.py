@@ -28,7 +28,9 @@ def restore(
     min_face: Annotated[float, typer.Option(help="Leave narrower faces alone, px.", min=0)] = 0.0,
     min_score: Annotated[float, typer.Option(help="Leave what is less surely a face alone, 0..1.")] = 0.0,
     for_: Annotated[Words, typer.Option("--for", metavar="NAME|N:KNOBS", help="As anna:identity=0.8")] = None,
-    method: Annotated[str, typer.Option(help="guided (one pass, the default), faceme, ridfr or pfstorer.")] = "guided",
+    method: Annotated[
+        str | None, typer.Option(help="guided, faceme, ridfr or pfstorer; default: guided, with --family faceme.")
+    ] = None,
     family: Annotated[str, typer.Option(help="Networks: a bundled name, a folder or a hub id.")] = "compact",
     adapter: Annotated[Path | None, typer.Option(metavar="FILE", help="What pfstorer learned of a person.")] = None,
     steps: Annotated[int | None, typer.Option(help="Sampling steps; the family's own number.")] = None,

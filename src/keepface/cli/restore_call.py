@@ -28,7 +28,7 @@ KNOB = "write it as NAME:fidelity=0.6,identity=0.8, or with a face's number in p
 class Model:
     """Which networks to restore with, where, and how precisely."""
 
-    method: str
+    method: str | None
     family: str
     device: str | None
     precision: str | None

@@ -24,10 +24,9 @@ from keepface.errors import RecipeError
 from keepface.identity.embed import FeatureCache, IdentityEmbedder, IdentityFeatures
 from keepface.identity.recogniser import JUDGE, RECOGNISERS, Recogniser
 from keepface.image.colour import wavelet_colour_fix
-from keepface.methods import DEFAULT, METHODS, ONE_PASS, method_names, sampling_of
+from keepface.methods import BUNDLED, METHODS, ONE_PASS, default_method, method_names, sampling_of
 from keepface.methods.method import Led, Method, OnePass, Personal, References
 
-BUNDLED = "compact"  # the family that comes with the package
 MANY = 50  # steps of the samplers that need them [FaceMe, Implementation Details]
 
 
@@ -42,7 +41,7 @@ class Restorer:
     def from_pretrained(
         cls,
         family: str | Path = BUNDLED,
-        method: str = DEFAULT,
+        method: str | None = None,
         device: str | None = None,
         dtype: str | None = None,
         cache: Path | None = None,
@@ -54,6 +53,7 @@ class Restorer:
         The method `guided` has no family: it takes its own weights, or those of the folder that is named instead.
 
         Args:
+            method: guided, faceme, ridfr or pfstorer; `None` is guided, and faceme over a family that is named.
             device: cpu, cuda, cuda:N or mps; `None` takes the fastest there is.
             dtype: float32, bf16 or fp16; `None` is fp16 on CUDA and float32 elsewhere.
             cache: folder that keeps the references' features between calls; `None` keeps none.
@@ -66,6 +66,7 @@ class Restorer:
             WeightsError: the family, the method's part of it or the adapter is missing or damaged, or the adapter was
                 learned over another base.
         """
+        method = default_method(family) if method is None else method
         if method not in method_names():
             raise RecipeError(f"method {method!r} is unknown; use one of {', '.join(method_names())}")
         place = choose_device(device)

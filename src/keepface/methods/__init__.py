@@ -1,9 +1,11 @@
 """The methods, by the name they are chosen with: the published systems over a diffusion family, and `guided`."""
 
+from pathlib import Path
 from typing import Any
 
 from keepface.diffusion.family import FamilyCard, OwnSampling
 from keepface.methods.faceme import FaceMe, FaceMeSettings
+from keepface.methods.guided.files import WEIGHTS
 from keepface.methods.guided.guided import Guided
 from keepface.methods.method import Defaults, Phase, Sampling
 from keepface.methods.pfstorer import PHASES as PFSTORER_PHASES
@@ -14,6 +16,7 @@ from keepface.methods.ridfr import RIDFR, RIDFRSettings
 METHODS: dict[str, Any] = {"faceme": FaceMe, "ridfr": RIDFR, "pfstorer": PFStorer}
 ONE_PASS: dict[str, Any] = {"guided": Guided}  # methods that need no family
 DEFAULT = "guided"
+BUNDLED = "compact"  # the family that comes with the package
 SETTINGS: dict[str, Any] = {"faceme": FaceMeSettings, "ridfr": RIDFRSettings, "pfstorer": PFStorerSettings}
 DEFAULTS = {
     "faceme": Defaults(),
@@ -30,6 +33,11 @@ PHASES = {  # phases that ask for nothing are left out
 def method_names() -> tuple[str, ...]:
     """Return the names of all methods, the default first."""
     return (*ONE_PASS, *METHODS)
+
+
+def default_method(family: str | Path) -> str:
+    """Return the method where none is named: `guided`; over a diffusion family that is named, FaceMe."""
+    return DEFAULT if str(family) == BUNDLED or (Path(family) / WEIGHTS).is_file() else "faceme"
 
 
 def sampling_of(card: FamilyCard, name: str) -> Sampling:

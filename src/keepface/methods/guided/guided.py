@@ -99,7 +99,7 @@ class Guided:
                 picture = strength * picture + (1 - strength) * self.restore(square, Led()).picture
             restored.append(picture[0].clamp(0, 1).float().cpu())
         made = torch.stack(restored) if restored else low.float().cpu()
-        return made + fidelity * (low.float().cpu() - made)
+        return torch.lerp(made, low.float().cpu(), fidelity)
 
     @torch.no_grad()
     def restore_large(self, low: Float[Tensor, "3 s s"], led: Led, side: int) -> Float[Tensor, "3 {side} {side}"]:

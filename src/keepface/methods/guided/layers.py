@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -88,7 +88,7 @@ def enlarge(maps: Float[Tensor, "b c h w"], side: int) -> Float[Tensor, "b c {si
     return functional.interpolate(maps, size=(side, side), mode="bilinear", align_corners=False)
 
 
-def grouped(items: Float[Tensor, "n ..."], count: int) -> Float[Tensor, "n2 {count} ..."]:
+def grouped(items: Shaped[Tensor, "n ..."], count: int) -> Shaped[Tensor, "n2 {count} ..."]:
     """Group items, such as all references of a batch, by `count`, as many as each square has."""
     return items.reshape(-1, count, *items.shape[1:])
 

@@ -26,8 +26,8 @@ class PreparedReferences:
 
     squares: Float[Tensor, "n 3 s s"]  # in the common tones, -1..1, at the network's side
     colour: Float[Tensor, "n"]
-    core: tuple[Float[Tensor, "n c h w"], ...]
-    detail: Float[Tensor, "n c h w"] | None  # None: only the core runs
+    core: tuple[Float[Tensor, "n _ _ _"], ...]
+    detail: Float[Tensor, "n _ _ _"] | None  # None: only the core runs
 
     def __len__(self) -> int:
         return len(self.squares)

@@ -27,8 +27,8 @@ class Adversary(nn.Module):
         self.pixels = _head(3 * PATCH**2, 1)
 
     def forward(
-        self, stages: Sequence[Float[Tensor, "b c h w"]], picture: Float[Tensor, "b 3 s s"]
-    ) -> list[Float[Tensor, "b 1 h w"]]:
+        self, stages: Sequence[Float[Tensor, "b _ _ _"]], picture: Float[Tensor, "b 3 s s"]
+    ) -> list[Float[Tensor, "b 1 _ _"]]:
         """Return the scores of pictures (RGB, 0..1) by their features and pixels; higher is more real."""
         scores = [head(stage) for head, stage in zip(self.heads, stages, strict=True)]
         return [*scores, self.pixels(functional.pixel_unshuffle(2 * picture - 1, PATCH))]
@@ -44,12 +44,12 @@ def _head(channels: int, stride: int) -> nn.Sequential:
     )
 
 
-def seems_real(scores: Sequence[Float[Tensor, "b 1 h w"]]) -> Float[Tensor, ""]:
+def seems_real(scores: Sequence[Float[Tensor, "b 1 _ _"]]) -> Float[Tensor, ""]:
     """Return what the restorer follows downhill: the negative mean score. [SNGAN, Eq. 17]"""
     return -torch.stack([score.mean() for score in scores]).mean()
 
 
-def told_apart(real: Sequence[Float[Tensor, "b 1 h w"]], made: Sequence[Float[Tensor, "b 1 h w"]]) -> Float[Tensor, ""]:
+def told_apart(real: Sequence[Float[Tensor, "b 1 _ _"]], made: Sequence[Float[Tensor, "b 1 _ _"]]) -> Float[Tensor, ""]:
     """Return what the adversary follows downhill: 0 where all real scores are above 1 and all others below -1."""
     losses = [functional.relu(1 - score).mean() for score in real]
     losses += [functional.relu(1 + score).mean() for score in made]

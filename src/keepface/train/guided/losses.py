@@ -39,7 +39,7 @@ class GuidedLossSettings:
     adversarial: float = 0.0  # of the finest stage's picture
 
 
-Stages = list[Float[Tensor, "b c h w"]]
+Stages = list[Float[Tensor, "b _ _ _"]]
 
 
 @dataclass(frozen=True, eq=False)
