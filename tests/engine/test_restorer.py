@@ -71,6 +71,19 @@ def test_identity_zero_and_weights_of_zero_are_no_references(tiny_restorer: Rest
     assert not torch.equal(restore(tiny_restorer)[0], plain[0])
 
 
+def test_sampling_starts_from_what_guided_makes_where_that_is_asked_for(tiny_restorer: Restorer) -> None:
+    low, who = low_squares(1), [[]]
+    gentle = RestoreSettings(steps=3, colour="none", temperature=0.1, guidance=1.0)
+    plain = tiny_restorer.restore_squares(low, who, gentle, [5])
+    led = tiny_restorer.restore_squares(low, who, replace(gentle, structure="guided"), [5])
+    assert led.shape == low.shape and not torch.equal(led, plain)
+    one_pass = Restorer.from_pretrained(device="cpu")
+    with pytest.raises(RecipeError, match="structure"):
+        one_pass.restore_squares(
+            torch.zeros(1, 3, one_pass.size, one_pass.size), who, replace(gentle, structure="guided"), [5]
+        )
+
+
 def test_the_colour_fix_gives_the_low_pictures_mean_colours_back(tiny_restorer: Restorer) -> None:
     low = low_squares(2).mean((2, 3))
     apart = [
@@ -88,7 +101,7 @@ def test_a_folder_is_loaded_in_the_precision_asked_for(tiny_family_folder: Path,
 
 
 def test_unknown_methods_and_families_are_named(tiny_family_folder: Path) -> None:
-    with pytest.raises(RecipeError, match="method 'facemi' is unknown; use one of faceme"):
+    with pytest.raises(RecipeError, match="method 'facemi' is unknown; use one of guided, faceme"):
         Restorer.from_pretrained(tiny_family_folder, method="facemi")
     with pytest.raises(WeightsError, match="family 'nothing' is unknown"):
         Restorer.from_pretrained("nothing")

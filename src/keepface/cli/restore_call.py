@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 Options = Mapping[str, Any]  # of one call, by the names they have in the command's signature
 SETTINGS = (  # options that are settings by the same name
     *("steps", "sampler", "guidance", "temperature", "fidelity", "clean", "identity", "colour", "keep_worse"),
+    "structure",
     *("tile", "scale", "max_pixels", "strict", "max_faces", "harmonise"),
 )
 KNOB = "write it as NAME:fidelity=0.6,identity=0.8, or with a face's number in place of the name"

@@ -24,8 +24,9 @@ from keepface.errors import RecipeError
 from keepface.identity.embed import FeatureCache, IdentityEmbedder, IdentityFeatures
 from keepface.identity.recogniser import JUDGE, RECOGNISERS, Recogniser
 from keepface.image.colour import wavelet_colour_fix
-from keepface.methods import BUNDLED, METHODS, ONE_PASS, default_method, method_names, sampling_of
-from keepface.methods.method import Led, Method, OnePass, Personal, References
+from keepface.image.size import resize
+from keepface.methods import BUNDLED, DEFAULT, METHODS, ONE_PASS, default_method, method_names, sampling_of
+from keepface.methods.method import Led, Method, OnePass, Personal, References, sample_squares
 
 MANY = 50  # steps of the samplers that need them [FaceMe, Implementation Details]
 
@@ -203,11 +204,39 @@ class Restorer:
         shown = self.cleaner.clean(low) if self.cleans(settings) else low
         people = [self._led_by(*item, settings.identity) for item in zip(references, given, strict=True)]
         sampler, guidance = self._sampler(settings)
-        for step in self.method.restore(shown, people, sampler, guidance, seeds):
+        structure = self._structure(low, references, given, settings)
+        asked = (shown, people, sampler, guidance, seeds)
+        steps = self.method.restore(*asked) if structure is None else sample_squares(self.method, *asked, structure)
+        for step in steps:
             if progress:
                 progress(step.index, step.total)
         restored = self.method.family.decode(step.x_t)
         return COLOUR_FIXES[settings.colour](restored, low.float().cpu()).clamp(0, 1)
+
+    def _structure(
+        self,
+        low: Float[Tensor, "b 3 s s"],
+        references: Sequence[Sequence[IdentityFeatures]],
+        weights: Sequence[Sequence[float]],
+        settings: RestoreSettings,
+    ) -> Float[Tensor, "b 3 s s"] | None:
+        """Return the squares that sampling starts from; `None` for the degraded squares themselves."""
+        if settings.structure == "photo":
+            return None
+        assert not isinstance(self.method, OnePass), "refused before"
+        if sampling_of(self.method.family.card, self.method.name).start != "low":
+            raise RecipeError(
+                f"structure is {settings.structure!r}, and method {self.method.name!r} starts from noise; leave "
+                "--structure out, or choose --method faceme"
+            )
+        led = [Led(tuple(items), tuple(own)) for items, own in zip(references, weights, strict=True)]
+        large = resize(low.float().cpu(), (self._guided.size, self._guided.size), "bicubic")
+        return resize(self._guided.restore_squares(large, led), (self.size, self.size), "bicubic")
+
+    @cached_property
+    def _guided(self) -> OnePass:
+        one_pass: OnePass = ONE_PASS[DEFAULT].load()
+        return one_pass
 
     def restore_tiles(
         self,
@@ -262,7 +291,13 @@ def _refuse_sampling(method: str, settings: RestoreSettings) -> None:
     """Refuse settings that only a method which draws samples can follow."""
     asked = [name for name in ("steps", "guidance", "temperature") if getattr(settings, name) is not None]
     asked += [
-        name for name, is_asked in (("sampler", settings.sampler != "unipc"), ("clean", settings.clean)) if is_asked
+        name
+        for name, is_asked in (
+            ("sampler", settings.sampler != "unipc"),
+            ("clean", settings.clean),
+            ("structure", settings.structure != "photo"),
+        )
+        if is_asked
     ]
     if asked:
         raise RecipeError(

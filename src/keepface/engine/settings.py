@@ -22,6 +22,8 @@ class RestoreSettings:
     #   None: the family's own
     clean: bool | None = None  # the family's pre-cleaner takes noise, blocks and blur out of the low face first;
     #   None: if that is how the family learned the method; whole pictures by tiles never
+    structure: Literal["photo", "guided"] = "photo"  # what sampling starts from: the photo, or what `guided` makes of
+    #   it; for methods that sample from the degraded face
     identity: float = 1.0  # strength of the references, 0 (as if there were none) to 1
     colour: Literal["wavelet", "adain", "none"] = "wavelet"  # how the low picture's colours are given back
     strict: bool = False  # refuse where a doubtful reference would be left out

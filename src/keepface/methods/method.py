@@ -255,11 +255,19 @@ def sample_squares(
     settings: SamplerSettings,
     guidance: float,
     seeds: Sequence[int],
+    structure: Float[Tensor, "b 3 s s"] | None = None,
 ) -> Iterator[Step]:
-    """Walk from each square's start latent by what the method binds; item i has a generator of its own, of seeds[i]."""
+    """Walk from each square's start latent by what the method binds; item i has a generator of its own, of seeds[i].
+
+    With `structure` the start latent is that of other squares than the degraded ones, which still condition the model.
+    """
     family, generators = method.family, [generator(seed, "restore") for seed in seeds]
     scheduler = make_scheduler(dict(family.scheduler.config), settings.name, settings.scheduled, family.device)
-    z_LQ = family.encode(low) if settings.starts_from_low else torch.zeros(len(low), *family.latent_shape)
+    z_LQ = (
+        family.encode(low if structure is None else structure)
+        if settings.starts_from_low
+        else torch.zeros(len(low), *family.latent_shape)
+    )
     x_T = start_latent(scheduler, z_LQ.to(family.device, family.dtype), settings, generators)
     predict = method.bind(scheduler, low, references, guidance)
     yield from sample(predict, scheduler, x_T, generators, settings.fidelity)

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from keepface.train.guided.adversary import Adversary, seems_real, told_apart
-from keepface.train.guided.losses import landmark_loss, second_differences
+from keepface.train.guided.losses import coarse_difference, landmark_loss, second_differences
 
 POINTS = torch.tensor([[[0.3, 0.4], [0.7, 0.4], [0.5, 0.6], [0.4, 0.8], [0.6, 0.8]]])
 LED = torch.tensor([[True]])
@@ -15,6 +15,14 @@ def test_a_flow_that_leads_to_the_references_points_costs_nothing() -> None:
     assert float(landmark_loss(flow, POINTS, moved, LED)) == pytest.approx(0, abs=1e-6)
     assert float(landmark_loss(torch.zeros(1, 1, 2, 8, 8), POINTS, moved, LED)) == pytest.approx(0.15, rel=1e-5)
     assert float(landmark_loss(flow, POINTS, POINTS[:, None], LED & False)) == 0
+
+
+def test_detail_that_averages_out_is_no_coarse_difference() -> None:
+    picture = torch.zeros(1, 3, 64, 64)
+    stripes = picture.clone()
+    stripes[..., ::2], stripes[..., 1::2] = 0.5, -0.5
+    assert float(coarse_difference(stripes, picture)) == pytest.approx(0, abs=1e-7)
+    assert float(coarse_difference(picture + 0.25, picture)) == pytest.approx(0.25)
 
 
 def test_an_affine_flow_has_no_second_differences() -> None:

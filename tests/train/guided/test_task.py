@@ -45,7 +45,7 @@ def test_a_phase_goes_on_from_the_weights_that_it_is_given(shards: Path, tmp_pat
 def test_the_losses_are_named_and_their_weighted_sum_is_followed(shards: Path) -> None:
     task = GuidedTask(recipe("core", loss={"identity": 0.5}, method={"nobody": 0.0, "stranger": 0.0}), shards)
     losses = {name: float(value.detach()) for name, value in task.losses(task.batch(0, 2)).items()}
-    weights = {"pixels": 4, "perceptual": 1, "mix": 0.5, "landmarks": 2, "smooth": 2, "identity": 0.5}
+    weights = {"pixels": 4, "coarse": 8, "perceptual": 1, "mix": 0.5, "landmarks": 2, "smooth": 2, "identity": 0.5}
     assert set(losses) == {"total", *weights}
     assert losses["total"] == pytest.approx(sum(weights[name] * losses[name] for name in weights), rel=1e-5)
 
