@@ -27,7 +27,7 @@ from keepface.errors import DataError, KeepfaceError, RecipeError
 from keepface.identity.embed import square_face
 from keepface.identity.image_encoder import INPUT_PX, POOLED_DIM
 from keepface.image.size import resize
-from keepface.metrics.table import METRICS, Instruments, load_scorers
+from keepface.metrics.table import METRICS, Instruments, unavailable
 from keepface.seeds import derive
 
 Progress = Callable[[int, int], None]  # pictures done, pictures in all
@@ -118,7 +118,7 @@ class _Run:
         self._current: tuple[System, SquareRestorer] | None = None
         self.size = settings.size or self._first_size()
         out.mkdir(parents=True, exist_ok=True)
-        self.missing = load_scorers(settings.picture_metrics)[1]
+        self.missing = unavailable(settings.picture_metrics)
         self.measured = tuple(name for name in settings.picture_metrics if name not in self.missing)
         asked = {name: value for name, value in to_dict(settings).items() if name not in FREE}
         keep_settings(out, {"suite": suite.name, **asked, "size": self.size, "measured": self.measured})

@@ -18,11 +18,19 @@ from keepface.faces.detect import Detector
 from keepface.identity.embed import FaceFinder
 from keepface.identity.image_encoder import ImageEncoder
 from keepface.identity.recogniser import CONDITIONING, JUDGE, RECOGNISERS, Recogniser
+from keepface.identity.second_judge import SAME_PERSON_BELOW, Describer, SecondJudge
 from keepface.metrics.fidelity import psnr, ssim
 from keepface.metrics.learned import LICENCE, LearnedScore
 from keepface.metrics.naturalness import Brisque, Niqe
 from keepface.metrics.perceptual import PerceptualDistance
-from keepface.metrics.sameness import Measured, identity_similarity, landmark_distance, landmark_square_error
+from keepface.metrics.sameness import (
+    Measured,
+    descriptor_distance,
+    identity_similarity,
+    landmark_distance,
+    landmark_square_error,
+    same_person,
+)
 
 Square = Float[Tensor, "3 s s"]
 Scorer = Callable[[Square, Square], float]  # restored, truth
@@ -47,7 +55,7 @@ SCORERS: dict[str, Callable[[], Scorer]] = {
 
 @dataclass(frozen=True)
 class Instruments:
-    """The frozen networks that metrics look through; `missing` says why a scorer is not there."""
+    """The frozen networks that metrics look through; `missing` says why a metric can't be measured."""
 
     detector: FaceFinder
     judge: Recogniser  # no model is led by it
@@ -55,14 +63,16 @@ class Instruments:
     distance: PerceptualDistance
     scorers: Mapping[str, Scorer] = field(default_factory=dict)
     missing: Mapping[str, str] = field(default_factory=dict)
+    second_judge: Describer | None = None  # neither led nor trained by, as `judge`; not every install has it
 
     @classmethod
     def load(cls, metrics: Collection[str] = ()) -> "Instruments":
-        """Load the networks from their carrier packages, and the scorers that the named metrics need."""
+        """Load the networks from their carrier packages, and what else the named metrics need."""
         encoder = ImageEncoder.load()
         scorers, missing = load_scorers(metrics)
+        second_judge, without = load_second_judge(metrics)
         networks = Detector(), RECOGNISERS[JUDGE](), RECOGNISERS[CONDITIONING](), PerceptualDistance(encoder)
-        return cls(*networks, scorers, missing)
+        return cls(*networks, scorers, {**missing, **without}, second_judge)
 
 
 def load_scorers(metrics: Collection[str]) -> tuple[dict[str, Scorer], dict[str, str]]:
@@ -78,7 +88,22 @@ def load_scorers(metrics: Collection[str]) -> tuple[dict[str, Scorer], dict[str,
     return scorers, missing
 
 
+def load_second_judge(metrics: Collection[str]) -> tuple[SecondJudge | None, dict[str, str]]:
+    """Load the second judge if a named metric needs it; the table says why such metrics can't be measured."""
+    asking = [name for name in metrics if name in METRICS and "second_judge" in METRICS[name].needs]
+    try:
+        return SecondJudge() if asking else None, {}
+    except (MissingExtraError, WeightsError) as reason:
+        return None, dict.fromkeys(asking, str(reason))
+
+
+def unavailable(metrics: Collection[str]) -> dict[str, str]:
+    """Say which of the named metrics can't be measured here, and why."""
+    return {**load_scorers(metrics)[1], **load_second_judge(metrics)[1]}
+
+
 Function = Callable[[Square, Square, Instruments], Measured]
+Comparison = Callable[[Square, Square, Describer, FaceFinder], Measured]
 
 
 @dataclass(frozen=True)
@@ -126,6 +151,12 @@ def _conditioning(restored: Square, truth: Square, instruments: Instruments) -> 
     return identity_similarity(restored, truth, instruments.conditioning, instruments.detector)
 
 
+def _second(measure: Comparison, restored: Square, truth: Square, instruments: Instruments) -> Measured:
+    if instruments.second_judge is None:
+        return Measured(math.nan)
+    return measure(restored, truth, instruments.second_judge, instruments.detector)
+
+
 def _landmarks(restored: Square, truth: Square, instruments: Instruments) -> Measured:
     return landmark_distance(restored, truth, instruments.detector)
 
@@ -155,6 +186,22 @@ METRICS = {
     "identity similarity": Metric(_identity, True, (-1.0, 1.0), "", f"cosine by {JUDGE}", ("judge", "detector")),
     "conditioning similarity": Metric(
         _conditioning, True, (-1.0, 1.0), "", f"cosine by {CONDITIONING}; no verdict", ("conditioning", "detector")
+    ),
+    "dlib distance": Metric(
+        partial(_second, descriptor_distance),
+        False,
+        (0.0, INFINITE),
+        "",
+        f"Euclidean distance of dlib's ResNet-29, the second judge; one person below {SAME_PERSON_BELOW}, King 2017",
+        ("second_judge", "detector"),
+    ),
+    "dlib same person": Metric(
+        partial(_second, same_person),
+        True,
+        (0.0, 1.0),
+        "",
+        f"share of pictures whose dlib distance is below {SAME_PERSON_BELOW}",
+        ("second_judge", "detector"),
     ),
     "landmark distance": Metric(
         _landmarks, False, (0.0, INFINITE), "px of 512", "LMD on the detector's five points", ("detector",)
