@@ -22,7 +22,7 @@ class ByFirstPixel:
 
 @pytest.fixture(scope="module")
 def instruments() -> Instruments:
-    return replace(Instruments.load(), second_judge=ByFirstPixel())
+    return replace(Instruments.load(("perceptual distance",)), second_judge=ByFirstPixel())
 
 
 def picture(seed: int = 0) -> torch.Tensor:

@@ -27,7 +27,8 @@ class RememberingFinder:
 
     def detect(self, image: Float[Tensor, "3 h w"]) -> list[Face]:
         """Return the faces of a picture (RGB, 0..1), largest first."""
-        return list(_remembered(self._faces, _key(image), lambda: self._detector.detect(image), self._limit))
+        faces = _remembered(self._faces, _key(image), lambda: self._detector.detect(image), self._limit)
+        return list(faces)
 
 
 class RememberingDescriber:

@@ -16,6 +16,7 @@ from torch import Tensor
 from keepface.errors import MissingExtraError, WeightsError
 from keepface.faces.detect import Detector
 from keepface.identity.embed import FaceFinder
+from keepface.identity.facenet_layers import FaceNetLayers
 from keepface.identity.image_encoder import ImageEncoder
 from keepface.identity.recogniser import CONDITIONING, JUDGE, RECOGNISERS, Recogniser
 from keepface.identity.second_judge import SAME_PERSON_BELOW, Describer, SecondJudge
@@ -31,6 +32,7 @@ from keepface.metrics.sameness import (
     landmark_square_error,
     same_person,
 )
+from keepface.metrics.texture import TextureDistance
 
 Square = Float[Tensor, "3 s s"]
 Scorer = Callable[[Square, Square], float]  # restored, truth
@@ -63,7 +65,9 @@ class Instruments:
     distance: PerceptualDistance
     scorers: Mapping[str, Scorer] = field(default_factory=dict)
     missing: Mapping[str, str] = field(default_factory=dict)
-    second_judge: Describer | None = None  # neither led nor trained by, as `judge`; not every install has it
+    # These two neither lead nor train a model, as `judge`; they are loaded where a metric needs them.
+    second_judge: Describer | None = None  # not every install has it
+    texture: TextureDistance | None = None
 
     @classmethod
     def load(cls, metrics: Collection[str] = ()) -> "Instruments":
@@ -72,7 +76,8 @@ class Instruments:
         scorers, missing = load_scorers(metrics)
         second_judge, without = load_second_judge(metrics)
         networks = Detector(), RECOGNISERS[JUDGE](), RECOGNISERS[CONDITIONING](), PerceptualDistance(encoder)
-        return cls(*networks, scorers, {**missing, **without}, second_judge)
+        texture = TextureDistance(FaceNetLayers()) if _asking(metrics, "texture") else None
+        return cls(*networks, scorers, {**missing, **without}, second_judge, texture)
 
 
 def load_scorers(metrics: Collection[str]) -> tuple[dict[str, Scorer], dict[str, str]]:
@@ -90,11 +95,15 @@ def load_scorers(metrics: Collection[str]) -> tuple[dict[str, Scorer], dict[str,
 
 def load_second_judge(metrics: Collection[str]) -> tuple[SecondJudge | None, dict[str, str]]:
     """Load the second judge if a named metric needs it; the table says why such metrics can't be measured."""
-    asking = [name for name in metrics if name in METRICS and "second_judge" in METRICS[name].needs]
+    asking = _asking(metrics, "second_judge")
     try:
         return SecondJudge() if asking else None, {}
     except (MissingExtraError, WeightsError) as reason:
         return None, dict.fromkeys(asking, str(reason))
+
+
+def _asking(metrics: Collection[str], instrument: str) -> list[str]:
+    return [name for name in metrics if name in METRICS and instrument in METRICS[name].needs]
 
 
 def unavailable(metrics: Collection[str]) -> dict[str, str]:
@@ -143,6 +152,10 @@ def _effnet(restored: Square, truth: Square, instruments: Instruments) -> Measur
         return Measured(float(instruments.distance(restored[None], truth[None])))
 
 
+def _texture(restored: Square, truth: Square, instruments: Instruments) -> Measured:
+    return Measured(instruments.texture(restored, truth) if instruments.texture else math.nan)
+
+
 def _identity(restored: Square, truth: Square, instruments: Instruments) -> Measured:
     return identity_similarity(restored, truth, instruments.judge, instruments.detector)
 
@@ -179,10 +192,19 @@ def _score(name: str, higher: bool, limits: tuple[float, float], source: str, li
 
 
 INFINITE = float("inf")
+EFFNET_SOURCE = "ours, built as LPIPS; not LPIPS; no verdict on a model that it trained"
 METRICS = {
     "psnr": Metric(_psnr, True, (0.0, INFINITE), "dB", "peak 1, over RGB"),
     "ssim": Metric(_ssim, True, (-1.0, 1.0), "", "Wang et al. 2004, on the luma"),
-    "effnet distance": Metric(_effnet, False, (0.0, 4.0), "", "ours, built as LPIPS; not LPIPS", ("distance",)),
+    "effnet distance": Metric(_effnet, False, (0.0, 4.0), "", EFFNET_SOURCE, ("distance",)),
+    "perceptual distance": Metric(
+        _texture,
+        False,
+        (0.0, 1.5),
+        "",
+        "structure and texture of FaceNet's first layers, ours, built as DISTS; not DISTS",
+        ("texture",),
+    ),
     "identity similarity": Metric(_identity, True, (-1.0, 1.0), "", f"cosine by {JUDGE}", ("judge", "detector")),
     "conditioning similarity": Metric(
         _conditioning, True, (-1.0, 1.0), "", f"cosine by {CONDITIONING}; no verdict", ("conditioning", "detector")
