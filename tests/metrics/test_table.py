@@ -5,8 +5,10 @@ from dataclasses import replace
 import pytest
 import torch
 
+from keepface.degrade.step import Step
 from keepface.identity.recogniser import CONDITIONING, JUDGE
 from keepface.metrics.fidelity import psnr, ssim
+from keepface.metrics.redegraded import Damage
 from keepface.metrics.table import DEFAULT_METRICS, METRICS, SCORERS, SET_METRICS, Instruments, unavailable
 
 SECOND = ("dlib distance", "dlib same person")
@@ -22,7 +24,8 @@ class ByFirstPixel:
 
 @pytest.fixture(scope="module")
 def instruments() -> Instruments:
-    return replace(Instruments.load(("perceptual distance",)), second_judge=ByFirstPixel())
+    damage = Damage.of(picture(2), (Step("jpeg", {"quality": 80}),))
+    return replace(Instruments.load(("perceptual distance",)), second_judge=ByFirstPixel(), damage=damage)
 
 
 def picture(seed: int = 0) -> torch.Tensor:
@@ -108,3 +111,9 @@ def test_without_its_extra_a_metric_of_the_second_judge_is_no_number_and_says_wh
     assert all("pip install 'keepface[judges]'" in reason for reason in reasons.values())
     without = replace(instruments, second_judge=None)
     assert all(math.isnan(METRICS[name].function(picture(1), picture(2), without).value) for name in SECOND)
+
+
+def test_where_it_is_not_known_what_degraded_a_picture_its_consistency_is_no_number(instruments: Instruments) -> None:
+    unknown = replace(instruments, damage=None)
+    assert math.isnan(METRICS["consistency"].function(picture(1), picture(2), unknown).value)
+    assert METRICS["consistency"].function(picture(1), picture(2), instruments).value < 0

