@@ -1,4 +1,4 @@
-"""Consistency: the truth has 0 dB, a known contradiction a known value, and the noise of the low picture is no merit."""
+"""Consistency: the truth has 0 dB, a known contradiction a known value; fitting the low picture's noise is no merit."""
 
 import math
 from dataclasses import replace

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
@@ -39,8 +40,17 @@ class Photos(Protocol):
         ...
 
     @property
+    def sources(self) -> Sequence[str]:
+        """Name the collection of each photo; empty where none is known."""
+        ...
+
+    @property
     def left_out(self) -> Sequence[LeftOut]:
         """Name the photos that can't be used, and why."""
+        ...
+
+    def points(self, index: int) -> Float[np.ndarray, "5 2"]:
+        """Return the five (x, y) points of one photo's face, in pixels of whatever holds it: their shape counts."""
         ...
 
     def square(self, index: int, size: int) -> Float[Tensor, "3 s s"]:
@@ -55,7 +65,12 @@ class PackPhotos:
         self._pack = pack
         self.identities: Sequence[str] = pack.identities
         self.native_px: Sequence[float] = [float(side) for side in pack.native_px]
+        self.sources: Sequence[str] = pack.sources
         self.left_out: Sequence[LeftOut] = pack.left_out
+
+    def points(self, index: int) -> Float[np.ndarray, "5 2"]:
+        """Return the face's points in pixels of the pack's square."""
+        return self._pack.points(index)
 
     def square(self, index: int, size: int) -> Float[Tensor, "3 s s"]:
         """Return one photo as an aligned square of `size` px."""
@@ -69,7 +84,13 @@ class ShardPhotos:
         self._images = [row.image for row in rows]
         self.identities: Sequence[str] = [row.identity for row in rows]
         self.native_px: Sequence[float] = [float(row.native_px) for row in rows]
+        self.sources: Sequence[str] = [row.source for row in rows]
         self.left_out: Sequence[LeftOut] = ()
+        self._points = [row.landmarks for row in rows]
+
+    def points(self, index: int) -> Float[np.ndarray, "5 2"]:
+        """Return the face's points in pixels of the shard's crop."""
+        return self._points[index]
 
     def square(self, index: int, size: int) -> Float[Tensor, "3 s s"]:
         """Return one photo as an aligned square of `size` px, cut as a pack of that size would cut it."""
@@ -89,6 +110,7 @@ class FolderPhotos:
         self._faces: list[Face] = []
         self.identities: list[str] = []
         self.native_px: list[float] = []
+        self.sources: list[str] = []
         self.left_out: list[LeftOut] = []
         for path in sorted(root.glob("*/*")):
             if path.is_file() and path.name[0] != ".":
@@ -103,6 +125,10 @@ class FolderPhotos:
         matrix = similarity(self._faces[index].points, ffhq_template(size))
         return warp(image, matrix, size, "reflect").clamp(0, 1)
 
+    def points(self, index: int) -> Float[np.ndarray, "5 2"]:
+        """Return the face's points in pixels of the photo."""
+        return self._faces[index].points
+
     def _add(self, path: Path, finder: FaceFinder) -> None:
         face = reference_face(finder.detect(read_photo(path).pixels), path.name)
         native_px = MARGIN * FFHQ_SIDE / scale_of(similarity(face.points, ffhq_template(FFHQ_SIDE)))
@@ -112,6 +138,7 @@ class FolderPhotos:
         self._faces.append(face)
         self.identities.append(path.parent.name)
         self.native_px.append(native_px)
+        self.sources.append("")
 
 
 def open_photos(folder: Path) -> Photos:

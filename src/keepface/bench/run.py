@@ -10,6 +10,7 @@ from torch import Tensor
 
 from keepface.allocator import keep_freed_memory
 from keepface.bench.features import Vectors
+from keepface.bench.groups import groups
 from keepface.bench.instruments import load_instruments
 from keepface.bench.lines import Line, System, comparisons, lines, systems, varied
 from keepface.bench.makers import Batch, BlindMaker, CopyMaker, Load, Maker, SquareRestorer, SystemMaker
@@ -188,6 +189,7 @@ class _Run:
             missing={**self.missing, **missing},
             broken={line.name: self.broken[line.system] for line in self.lines if line.system in self.broken},
             left_out=self.photos.left_out,
+            groups=groups(self.photos, targets) if self.suite.is_grouped else (),
         )
 
     def _maker(self, owner: System | Blind | None) -> Maker:

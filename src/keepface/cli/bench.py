@@ -9,6 +9,9 @@ import typer
 
 from keepface.cli.show import progress, say, say_json
 
+Data = Annotated[
+    Path, typer.Option(help="Shards, a prepared pack, or folders of people (person/photo.jpg).", show_default=False)
+]
 NAMES = "; several by commas or by giving the option again"
 Families = Annotated[
     list[str] | None,
@@ -46,9 +49,7 @@ Damage = Annotated[
 
 
 def bench(
-    data: Annotated[
-        Path, typer.Option(help="Shards, a prepared pack, or folders of people (person/photo.jpg).", show_default=False)
-    ],
+    data: Data,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the report.", show_default=False)],
     suite: Annotated[
         str, typer.Option(help="compact, methods, guided, references, alignment or protocol.")
