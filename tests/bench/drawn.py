@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -11,7 +12,7 @@ from keepface.data.shards import LeftOut
 from keepface.diffusion.family import FamilyCard
 from keepface.diffusion.latents import LatentScale
 from keepface.engine.settings import RestoreSettings
-from keepface.faces.align import template_face
+from keepface.faces.align import ffhq_template, template_face
 from keepface.identity.embed import IdentityFeatures
 from keepface.image.size import resize
 from keepface.seeds import generator
@@ -25,7 +26,15 @@ class DrawnPhotos:
     def __init__(self, counts: dict[str, int]) -> None:
         self.identities: Sequence[str] = [name for name, count in counts.items() for _ in range(count)]
         self.native_px: Sequence[float] = [100.0] * len(self.identities)
+        self.sources: Sequence[str] = ["first" if name < "c" else "second" for name in self.identities]
         self.left_out: Sequence[LeftOut] = ()
+
+    def points(self, index: int) -> Float[np.ndarray, "5 2"]:
+        """Turn bob's head between his two photos, nobody else's."""
+        points = ffhq_template(100).copy()
+        if self.identities[index] == "bob" and index % 2:
+            points[2, 0] += 0.3 * (points[1, 0] - points[0, 0])
+        return points
 
     def square(self, index: int, size: int) -> Float[Tensor, "3 s s"]:
         coarse = torch.rand(3, 6, 6, generator=generator(index, "drawn"))

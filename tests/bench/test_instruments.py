@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from keepface.bench.instruments import RememberingFinder
+from keepface.bench.instruments import RememberingDescriber, RememberingFinder
 from keepface.faces.align import template_face
 from keepface.faces.face import Face
 
@@ -51,3 +51,21 @@ def test_what_the_caller_does_to_its_list_is_not_remembered() -> None:
     image = torch.zeros(3, 16, 16)
     remembering.detect(image).clear()
     assert len(remembering.detect(image)) == 1
+
+
+def test_each_face_of_a_picture_is_described_once() -> None:
+    class Counting:
+        looks = 0
+
+        def describe(self, image: Float[Tensor, "3 h w"], face: Face) -> Tensor:
+            self.looks += 1
+            return image[:, 0, 0] + self.looks
+
+    describer = Counting()
+    remembering = RememberingDescriber(describer)
+    image, face = torch.zeros(3, 32, 32), template_face(32)
+    first = remembering.describe(image, face)
+    first += 9
+    assert remembering.describe(image.clone(), face).tolist() == [1, 1, 1]
+    assert remembering.describe(image, template_face(31)).tolist() == [2, 2, 2]
+    assert describer.looks == 2

@@ -138,7 +138,7 @@ def test_every_suite_compares_rows_that_it_has_under_presets_that_exist() -> Non
 
 def test_an_unknown_suite_names_the_known_ones() -> None:
     with pytest.raises(
-        RecipeError, match="unknown suite 'huge'; known suites: compact, methods, references, alignment"
+        RecipeError, match="unknown suite 'huge'; known suites: compact, methods, guided, references, alignment"
     ):
         find_suite("huge")
 

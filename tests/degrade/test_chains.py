@@ -9,6 +9,7 @@ from keepface.degrade.blur import filter2d, gaussian_kernel
 from keepface.degrade.chains import (
     PRESETS,
     FirstOrderSettings,
+    as_at,
     draw,
     draw_first_order,
     from_json,
@@ -95,6 +96,33 @@ def test_ranges_of_a_larger_picture_leave_a_small_one_with_as_much_of_its_face()
         assert small[1].values["height"] == pytest.approx(min(side, 128), abs=1)
         # averaging squares of (side / 128)^2 pixels divides independent noise by side / 128
         assert small[2].values["sigma"] == pytest.approx(large[2].values["sigma"] * min(1, 128 / side), rel=0.02)
+
+
+@pytest.mark.parametrize("preset", ["light", "medium", "heavy", "full"])
+@pytest.mark.parametrize("size", [256, 512])
+def test_told_for_a_smaller_square_a_draw_leaves_as_many_pixels_of_the_face(preset, size):
+    factor = size / 128
+    for seed in range(20):
+        small = draw(PRESETS[preset], np.random.default_rng(seed), 128)
+        large = draw(as_at(PRESETS[preset], 128, size), np.random.default_rng(seed), size)
+        for sigma in ("sigma_x", "sigma_y"):
+            assert large[0].values[sigma] == pytest.approx(factor * small[0].values[sigma])
+        assert large[0].values["kernel"] // 2 == min(factor * (small[0].values["kernel"] // 2), 127)
+        assert large[1] == small[1]  # the shrunken picture's side
+        assert large[2:4] == small[2:4]  # its noise and JPEG
+        assert large[4].values == {"height": size, "width": size}
+
+
+def test_told_for_a_larger_square_a_draw_is_that_of_the_larger_one_seen_small():
+    assert as_at(PRESETS["medium"], 512, 128) == dataclasses.replace(PRESETS["medium"], of_px=512)
+    assert as_at(PRESETS["medium"], 128, 128) == PRESETS["medium"]
+
+
+def test_settings_with_a_side_of_their_own_keep_it_and_those_that_count_pixels_twice_are_refused():
+    for preset in ("published", "second-order", "pfstorer"):
+        assert as_at(PRESETS[preset], 128, 256) == PRESETS[preset]
+    with pytest.raises(RecipeError, match="counts pixels of the square at hand"):
+        as_at(PRESETS["pf-heavy"], 128, 256)
 
 
 def test_a_photo_that_is_not_square_comes_back_at_its_size():

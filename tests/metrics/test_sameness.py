@@ -6,7 +6,15 @@ from torch.nn import functional
 from keepface.faces.align import template_face
 from keepface.faces.face import Face
 from keepface.identity.recogniser import SFace
-from keepface.metrics.sameness import Measured, identity_similarity, landmark_distance, landmark_square_error
+from keepface.identity.second_judge import SAME_PERSON_BELOW
+from keepface.metrics.sameness import (
+    Measured,
+    descriptor_distance,
+    identity_similarity,
+    landmark_distance,
+    landmark_square_error,
+    same_person,
+)
 
 
 class Seen:
@@ -97,3 +105,35 @@ def test_one_point_far_off_counts_more_in_squares_than_in_distances() -> None:
     seen = Seen((restored, Face(face.box, points, 1.0)), (truth, face))
     assert landmark_square_error(restored, truth, seen).value == pytest.approx(100 / 10)
     assert landmark_square_error(restored, truth, Seen((restored, face))).is_flagged
+
+
+class ByColour:
+    """Describes a face by the colour of the pixel in the middle of its box."""
+
+    def describe(self, image: torch.Tensor, face: Face) -> torch.Tensor:
+        x, y = (int(middle) for middle in face.centre)
+        return image[:, y, x]
+
+
+def plain(*colour: float) -> torch.Tensor:
+    return torch.tensor(colour).view(3, 1, 1).expand(3, 64, 64).contiguous()
+
+
+@pytest.mark.parametrize(("scale", "is_same"), [(0.1, True), (0.119, True), (0.121, False), (0.15, False)])
+def test_descriptors_three_and_four_apart_are_five_apart_and_one_person_below_the_limit(
+    scale: float, is_same: bool
+) -> None:
+    restored, truth = plain(0.5 + 3 * scale, 0.5, 0.1), plain(0.5, 0.5 - 4 * scale, 0.1)
+    seen = Seen((restored, template_face(64)), (truth, template_face(64)))
+    apart = descriptor_distance(restored, truth, ByColour(), seen)
+    assert apart.value == pytest.approx(5 * scale, abs=1e-6) and not apart.is_flagged
+    assert (5 * scale < SAME_PERSON_BELOW) == is_same
+    assert same_person(restored, truth, ByColour(), seen) == Measured(float(is_same), False)
+
+
+def test_a_restored_square_without_a_face_is_described_at_the_true_face_and_flagged() -> None:
+    restored, truth = picture(64, seed=1), picture(64, seed=2)
+    face = moved(template_face(64), 5.0, -3.0)
+    x, y = (int(middle) for middle in face.centre)
+    measured = descriptor_distance(restored, truth, ByColour(), Seen((truth, face)))
+    assert measured.value == pytest.approx(float((restored - truth)[:, y, x].norm())) and measured.is_flagged

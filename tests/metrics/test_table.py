@@ -1,19 +1,31 @@
 import math
+import sys
 from dataclasses import replace
 
 import pytest
 import torch
 
+from keepface.degrade.drawn import Step
 from keepface.identity.recogniser import CONDITIONING, JUDGE
 from keepface.metrics.fidelity import psnr, ssim
-from keepface.metrics.table import DEFAULT_METRICS, METRICS, SCORERS, SET_METRICS, Instruments
+from keepface.metrics.redegraded import Damage
+from keepface.metrics.table import DEFAULT_METRICS, METRICS, SCORERS, SET_METRICS, Instruments, unavailable
 
+SECOND = ("dlib distance", "dlib same person")
 NETWORKS = {name: metric for name, metric in METRICS.items() if name not in SCORERS}
+
+
+class ByFirstPixel:
+    """A second judge that goes by the first pixel of a picture."""
+
+    def describe(self, image: torch.Tensor, face: object) -> torch.Tensor:
+        return 10 * image[:, 0, 0]
 
 
 @pytest.fixture(scope="module")
 def instruments() -> Instruments:
-    return Instruments.load()
+    damage = Damage.of(picture(2), (Step("jpeg", {"quality": 80}),))
+    return replace(Instruments.load(("perceptual distance",)), second_judge=ByFirstPixel(), damage=damage)
 
 
 def picture(seed: int = 0) -> torch.Tensor:
@@ -88,3 +100,20 @@ def test_a_scorer_measures_by_its_name_and_one_that_is_not_there_or_fails_is_not
     assert METRICS["niqe"].function(a, b, given).value == pytest.approx(0.5)
     assert math.isnan(METRICS["musiq"].function(a, b, given).value)
     assert math.isnan(METRICS["pi"].function(a, b, given).value)
+
+
+def test_without_its_extra_a_metric_of_the_second_judge_is_no_number_and_says_what_to_install(
+    instruments: Instruments, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "dlib", None)
+    reasons = unavailable(("psnr", *SECOND))
+    assert set(reasons) == set(SECOND)
+    assert all("pip install 'keepface[judges]'" in reason for reason in reasons.values())
+    without = replace(instruments, second_judge=None)
+    assert all(math.isnan(METRICS[name].function(picture(1), picture(2), without).value) for name in SECOND)
+
+
+def test_where_it_is_not_known_what_degraded_a_picture_its_consistency_is_no_number(instruments: Instruments) -> None:
+    unknown = replace(instruments, damage=None)
+    assert math.isnan(METRICS["consistency"].function(picture(1), picture(2), unknown).value)
+    assert METRICS["consistency"].function(picture(1), picture(2), instruments).value < 0

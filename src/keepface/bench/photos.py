@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
 from keepface.data.prepare import Pack, side_with_margin
 from keepface.data.shards import MARGIN, MIN_NATIVE_PX, LeftOut, read_shards
 from keepface.data.shards import Row as Photograph
-from keepface.degrade.chains import PRESETS, draw, replay
+from keepface.degrade.chains import PRESETS, as_at, draw
 from keepface.errors import DataError, FaceError, KeepfaceError
 from keepface.faces.align import FFHQ_SIDE, ffhq_template, scale_of, similarity, warp
 from keepface.faces.detect import Detector
@@ -18,6 +19,7 @@ from keepface.faces.face import Face
 from keepface.identity.embed import FaceFinder, reference_face
 from keepface.image.files import from_uint8, read_photo
 from keepface.image.size import resize
+from keepface.metrics.redegraded import Damage
 from keepface.seeds import numpy_generator
 
 SPLIT = "val"
@@ -38,8 +40,17 @@ class Photos(Protocol):
         ...
 
     @property
+    def sources(self) -> Sequence[str]:
+        """Name the collection of each photo; empty where none is known."""
+        ...
+
+    @property
     def left_out(self) -> Sequence[LeftOut]:
         """Name the photos that can't be used, and why."""
+        ...
+
+    def points(self, index: int) -> Float[np.ndarray, "5 2"]:
+        """Return the five (x, y) points of one photo's face, in pixels of whatever holds it: their shape counts."""
         ...
 
     def square(self, index: int, size: int) -> Float[Tensor, "3 s s"]:
@@ -54,7 +65,12 @@ class PackPhotos:
         self._pack = pack
         self.identities: Sequence[str] = pack.identities
         self.native_px: Sequence[float] = [float(side) for side in pack.native_px]
+        self.sources: Sequence[str] = pack.sources
         self.left_out: Sequence[LeftOut] = pack.left_out
+
+    def points(self, index: int) -> Float[np.ndarray, "5 2"]:
+        """Return the face's points in pixels of the pack's square."""
+        return self._pack.points(index)
 
     def square(self, index: int, size: int) -> Float[Tensor, "3 s s"]:
         """Return one photo as an aligned square of `size` px."""
@@ -68,7 +84,13 @@ class ShardPhotos:
         self._images = [row.image for row in rows]
         self.identities: Sequence[str] = [row.identity for row in rows]
         self.native_px: Sequence[float] = [float(row.native_px) for row in rows]
+        self.sources: Sequence[str] = [row.source for row in rows]
         self.left_out: Sequence[LeftOut] = ()
+        self._points = [row.landmarks for row in rows]
+
+    def points(self, index: int) -> Float[np.ndarray, "5 2"]:
+        """Return the face's points in pixels of the shard's crop."""
+        return self._points[index]
 
     def square(self, index: int, size: int) -> Float[Tensor, "3 s s"]:
         """Return one photo as an aligned square of `size` px, cut as a pack of that size would cut it."""
@@ -88,6 +110,7 @@ class FolderPhotos:
         self._faces: list[Face] = []
         self.identities: list[str] = []
         self.native_px: list[float] = []
+        self.sources: list[str] = []
         self.left_out: list[LeftOut] = []
         for path in sorted(root.glob("*/*")):
             if path.is_file() and path.name[0] != ".":
@@ -102,6 +125,10 @@ class FolderPhotos:
         matrix = similarity(self._faces[index].points, ffhq_template(size))
         return warp(image, matrix, size, "reflect").clamp(0, 1)
 
+    def points(self, index: int) -> Float[np.ndarray, "5 2"]:
+        """Return the face's points in pixels of the photo."""
+        return self._faces[index].points
+
     def _add(self, path: Path, finder: FaceFinder) -> None:
         face = reference_face(finder.detect(read_photo(path).pixels), path.name)
         native_px = MARGIN * FFHQ_SIDE / scale_of(similarity(face.points, ffhq_template(FFHQ_SIDE)))
@@ -111,6 +138,7 @@ class FolderPhotos:
         self._faces.append(face)
         self.identities.append(path.parent.name)
         self.native_px.append(native_px)
+        self.sources.append("")
 
 
 def open_photos(folder: Path) -> Photos:
@@ -137,8 +165,18 @@ def open_photos(folder: Path) -> Photos:
 
 def degraded(truth: Float[Tensor, "3 s s"], preset: str, person: str, seed: int) -> Float[Tensor, "3 s s"]:
     """Degrade a target's square: the same draws for a person under a preset in every suite, script and benchmark."""
-    rng = numpy_generator(seed, "bench", preset, person)
-    return replay(draw(PRESETS[preset], rng, truth.shape[-1]), truth)
+    return damaged(truth, preset, person, seed).low
+
+
+def damaged(truth: Float[Tensor, "3 s s"], preset: str, person: str, seed: int, damage_px: int | None = None) -> Damage:
+    """Degrade as `degraded` does, and tell the steps; `damage_px` damages it as a square of that side would be.
+
+    Raises:
+        RecipeError: the preset can't be told for another side, see `as_at`.
+    """
+    size = truth.shape[-1]
+    settings = PRESETS[preset] if damage_px is None else as_at(PRESETS[preset], damage_px, size)
+    return Damage.of(truth, draw(settings, numpy_generator(seed, "bench", preset, person), size))
 
 
 def _sized(image: Float[Tensor, "3 t t"], size: int) -> Float[Tensor, "3 s s"]:

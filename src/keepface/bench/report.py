@@ -6,10 +6,11 @@ The same blocks become `report.md` and `report.html`.
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from keepface.bench.document import Block, Bullets, Heading, Image, Table, Text, to_html, to_markdown
+from keepface.bench.groups import Group
 from keepface.bench.lines import Line
 from keepface.bench.published import PublishedTable, published_tables
 from keepface.bench.results import Result, write_aside
@@ -43,6 +44,13 @@ class Findings:
     missing: Mapping[str, str] = field(default_factory=dict)  # metrics that can't be measured, and why
     broken: Mapping[str, str] = field(default_factory=dict)  # lines whose networks can't be loaded, and why
     left_out: Sequence[LeftOut] = ()  # photos
+    groups: Sequence[Group] = ()  # of people, told by themselves too
+
+    def of(self, group: Group) -> "Findings":
+        """Return what is told of a group: values of pictures, not of whole rows."""
+        results = [result for result in self.results if result.person in group.people]
+        settings = replace(self.settings, metrics=self.settings.picture_metrics)
+        return replace(self, results=results, settings=settings)
 
 
 def write_report(out: Path, findings: Findings) -> Path:
@@ -68,7 +76,16 @@ def report_blocks(findings: Findings) -> list[Block]:
         if preset in findings.grids:
             path, columns = findings.grids[preset]
             blocks += [Image(path, preset), Text(f"Columns, left to right: {', '.join(columns)}.")]
+        for group in findings.groups:
+            blocks += _group(findings.of(group), group, preset)
     return blocks + _published(findings.settings)
+
+
+def _group(findings: Findings, group: Group, preset: str) -> list[Block]:
+    chosen = [result for result in findings.results if result.preset == preset]
+    title = Heading(f"{preset}, {group.name}: {len(group.people)} people", 3)
+    differences = differences_table(findings.pairs, findings.settings, chosen)
+    return [title, means_table(findings, preset), differences]
 
 
 def means_table(findings: Findings, preset: str) -> Table:
@@ -144,10 +161,11 @@ def _head(findings: Findings) -> list[Block]:
     cleaned = {None: "", True: ", low pictures cleaned first", False: ", low pictures not cleaned"}[restore.clean]
     own = {name: getattr(restore, name) for name in ("guidance", "temperature", "fidelity")}
     chosen = "".join(f", {name} {value:g}" for name, value in own.items() if value is not None)
+    damage = f", degraded as hard on the face as squares of {settings.damage_px} px" if settings.damage_px else ""
     asked = (
-        f"{people} people, one photo each, squares of {findings.size} px; the same degraded picture and the same start "
-        f"noise in every row of a table. Seed {settings.seed}, {restore.steps or _STEPS} steps, {restore.sampler}"
-        f"{chosen}{cleaned}. An arrow says which way is better. "
+        f"{people} people, one photo each, squares of {findings.size} px{damage}; the same degraded picture and the "
+        f"same start noise in every row of a table. Seed {settings.seed}, {restore.steps or _STEPS} steps, "
+        f"{restore.sampler}{chosen}{cleaned}. An arrow says which way is better. "
         f"Intervals: paired bootstrap over people, {settings.resamples} resamples; bold where "
         "zero is outside. A row with a smaller n is of fewer people: compare rows by the table of differences. A "
         "number in brackets counts the pictures of a mean that are fewer than n. Seconds are a face's share of its "
@@ -168,6 +186,7 @@ def _head(findings: Findings) -> list[Block]:
         Text(f"What it asks: {suite.meaning}."),
         Text(asked),
         Bullets(tuple(meanings)),
+        Bullets(tuple(f"{group.name}: {group.meaning}" for group in findings.groups)),
         Bullets(tuple(f"{name}: {_explain(name)}" for name in settings.metrics)),
         Bullets(tuple(notes)),
     ]

@@ -1,7 +1,7 @@
 """Run a suite: make every target's picture on every line, measure, keep each result; a stopped run goes on."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -10,10 +10,11 @@ from torch import Tensor
 
 from keepface.allocator import keep_freed_memory
 from keepface.bench.features import Vectors
+from keepface.bench.groups import groups
 from keepface.bench.instruments import load_instruments
 from keepface.bench.lines import Line, System, comparisons, lines, systems, varied
 from keepface.bench.makers import Batch, BlindMaker, CopyMaker, Load, Maker, SquareRestorer, SystemMaker
-from keepface.bench.photos import Photos, degraded, open_photos
+from keepface.bench.photos import Photos, damaged, open_photos
 from keepface.bench.pictures import Pictures
 from keepface.bench.plan import Target, plan
 from keepface.bench.report import Findings, write_report
@@ -27,7 +28,8 @@ from keepface.errors import DataError, KeepfaceError, RecipeError
 from keepface.identity.embed import square_face
 from keepface.identity.image_encoder import INPUT_PX, POOLED_DIM
 from keepface.image.size import resize
-from keepface.metrics.table import METRICS, Instruments, load_scorers
+from keepface.metrics.redegraded import Damage
+from keepface.metrics.table import METRICS, Instruments, unavailable
 from keepface.seeds import derive
 
 Progress = Callable[[int, int], None]  # pictures done, pictures in all
@@ -72,7 +74,7 @@ def measure(
 ) -> Outcome:
     """Measure a suite on opened photos by restorers that `load` loads, one at a time; see `run_suite`."""
     keep_freed_memory()
-    suite = suite.under(settings.presets).only(settings.rows)
+    suite, settings = suite.under(settings.presets).only(settings.rows), settings.of(suite)
     targets = plan(photos.identities, photos.native_px, settings.limit, suite.others)
     run = _Run(suite, photos, out, settings, load)
     total = len(suite.presets) * len(run.lines) * len(targets)
@@ -118,7 +120,7 @@ class _Run:
         self._current: tuple[System, SquareRestorer] | None = None
         self.size = settings.size or self._first_size()
         out.mkdir(parents=True, exist_ok=True)
-        self.missing = load_scorers(settings.picture_metrics)[1]
+        self.missing = unavailable(settings.picture_metrics)
         self.measured = tuple(name for name in settings.picture_metrics if name not in self.missing)
         asked = {name: value for name, value in to_dict(settings).items() if name not in FREE}
         keep_settings(out, {"suite": suite.name, **asked, "size": self.size, "measured": self.measured})
@@ -187,6 +189,7 @@ class _Run:
             missing={**self.missing, **missing},
             broken={line.name: self.broken[line.system] for line in self.lines if line.system in self.broken},
             left_out=self.photos.left_out,
+            groups=groups(self.photos, targets) if self.suite.is_grouped else (),
         )
 
     def _maker(self, owner: System | Blind | None) -> Maker:
@@ -218,18 +221,21 @@ class _Run:
     def _square(self, index: int) -> Float[Tensor, "3 s s"]:
         return self.photos.square(index, self.size)
 
-    def _low(self, preset: str, target: Target) -> Float[Tensor, "3 s s"]:
-        """Return the target as the preset degrades it: the same picture on every line."""
-        return degraded(self._square(target.photo), preset, target.person, self.settings.seed)
+    def _damage(self, preset: str, target: Target) -> Damage:
+        """Degrade the target by the preset: the same picture on every line."""
+        truth = self._square(target.photo)
+        return damaged(truth, preset, target.person, self.settings.seed, self.settings.damage_px)
 
     def _batch(self, maker: Maker, preset: str, line: Line, placed: Sequence[tuple[int, Target]]) -> list[Result]:
         targets = [target for _, target in placed]
         seeds = [derive(self.settings.seed, "bench", preset, target.person, "noise") for target in targets]
         truths = [self._square(target.photo) for target in targets]
-        lows = torch.stack([self._low(preset, target) for target in targets])
+        damages = [self._damage(preset, target) for target in targets]
+        lows = torch.stack([damage.low for damage in damages])
         made = maker.make(Batch(line.row, targets, lows, torch.stack(truths), seeds))
         results = []
-        for (place, target), seed, drawn, truth in zip(placed, seeds, made.pictures, truths, strict=True):
+        told = zip(placed, seeds, made.pictures, truths, damages, strict=True)
+        for (place, target), seed, drawn, truth, damage in told:
             if not bool(drawn.isfinite().all()):
                 results.append(
                     _failure(preset, line, target, FAILED + "the picture made holds values that are no numbers")
@@ -239,17 +245,18 @@ class _Run:
             self.pictures.keep(preset, line.name, place, picture)
             if FID in self.settings.set_metrics:
                 self.pictures.keep(TRUTH, TRUTH, place, truth)
-            values, flagged = self._measure(picture, truth)
+            values, flagged = self._measure(picture, truth, damage)
             self._keep_vectors(preset, line, target, picture)
             led_by = maker.leaders(line.row, target)
-            told = (preset, line.name, target.person, target.photo, led_by, seed, made.seconds, flagged, "", values)
-            results.append(Result(*told, peak_mib=made.peak_mib))
+            kept = (preset, line.name, target.person, target.photo, led_by, seed, made.seconds, flagged, "", values)
+            results.append(Result(*kept, peak_mib=made.peak_mib))
         return results
 
     def _measure(
-        self, restored: Float[Tensor, "3 s s"], truth: Float[Tensor, "3 s s"]
+        self, restored: Float[Tensor, "3 s s"], truth: Float[Tensor, "3 s s"], damage: Damage
     ) -> tuple[dict[str, float], tuple[str, ...]]:
-        measured = {name: METRICS[name].function(restored, truth, self.instruments) for name in self.measured}
+        instruments = replace(self.instruments, damage=damage)
+        measured = {name: METRICS[name].function(restored, truth, instruments) for name in self.measured}
         values = {name: item.value for name, item in measured.items()}
         return values, tuple(name for name, item in measured.items() if item.is_flagged)
 

@@ -1,8 +1,9 @@
 """How a suite is run."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from keepface.bench.suite import Suite
 from keepface.degrade.chains import PRESETS
 from keepface.engine.settings import RestoreSettings
 from keepface.errors import RecipeError
@@ -31,7 +32,8 @@ class BenchSettings:
     blind: tuple[Blind, ...] = ()
     device: str | None = None
     restore: RestoreSettings = field(default_factory=RestoreSettings)
-    metrics: tuple[str, ...] = DEFAULT_METRICS
+    metrics: tuple[str, ...] = ()  # none: those of the suite
+    damage_px: int | None = None  # degrade as hard on the face as in a square of this side; 0: as in the square's own
     size: int | None = None  # px of the squares that are measured; `None` is the first family's
     seed: int = 0  # of the degradations, the start noise and the bootstrap
     resamples: int = 2000  # of the bootstrap
@@ -51,7 +53,14 @@ class BenchSettings:
             unknown = [name for name in given if name not in names]
             if unknown:
                 raise RecipeError(f"bench: unknown {what} {unknown[0]!r}; known {what}s: {', '.join(names)}")
-        for name, floor in (("limit", 1), ("batch", 1), ("resamples", 1), ("pictures", 0), ("size", 16)):
+        for name, floor in (
+            ("limit", 1),
+            ("batch", 1),
+            ("resamples", 1),
+            ("pictures", 0),
+            ("size", 16),
+            ("damage_px", 0),
+        ):
             value = getattr(self, name)
             if value is not None and value < floor:
                 raise RecipeError(f"bench: {name} is {value}; it must be {floor} or more")
@@ -65,6 +74,11 @@ class BenchSettings:
                 raise RecipeError(f"bench: a {what} is named twice: {', '.join(several)}")
         if not (self.families and self.methods):
             raise RecipeError("bench: name at least one family and one method")
+
+    def of(self, suite: Suite) -> "BenchSettings":
+        """Return the settings with the suite's own metrics and side of damage where these leave them open."""
+        damage_px = suite.damage_px if self.damage_px is None else self.damage_px
+        return replace(self, metrics=self.metrics or suite.metrics or DEFAULT_METRICS, damage_px=damage_px or None)
 
     @property
     def picture_metrics(self) -> tuple[str, ...]:

@@ -34,6 +34,9 @@ class Suite:
     comparisons: tuple[tuple[str, str], ...]  # (a, b): the tables tell the mean of a - b with its interval
     contrasts: tuple[str, ...]  # rows in which several systems are compared with each other
     others: int = 1  # photos that a person must have beside the one restored
+    metrics: tuple[str, ...] = ()  # measured when nobody names metrics; none: all that are measured by default
+    damage_px: int | None = None  # degrade as hard on the face as in a square of this side; `None`: as in its own
+    is_grouped: bool = False  # the tables are also made for groups of people
     varied: tuple[str, ...] = ()  # rows that differ only in which photo leads: Identity Variance is over them
 
     def under(self, presets: tuple[str, ...]) -> "Suite":
@@ -125,6 +128,36 @@ SUITES = {
             ("1 reference", "a stranger"),
         ),
         ("no references", "1 reference", "up to 4 references"),
+    ),
+    "guided": Suite(
+        "guided",
+        "methods led by references, judged by networks and measures that none of them was trained with; squares of any "
+        "size, degraded as hard on the face as ones of 128 px",
+        ("light", "medium", "heavy"),
+        (INPUT, NO_REFERENCES, COUNTED[0], UP_TO_4, WRONG),
+        (
+            ("no references", "input"),
+            ("1 reference", "input"),
+            ("up to 4 references", "input"),
+            ("1 reference", "no references"),
+            ("up to 4 references", "1 reference"),
+            ("up to 4 references", "wrong person"),
+            ("wrong person", "no references"),
+            ("wrong person", "input"),
+        ),
+        ("no references", "1 reference", "up to 4 references", "wrong person"),
+        metrics=(
+            "identity similarity",
+            "dlib distance",
+            "dlib same person",
+            "perceptual distance",
+            "psnr",
+            "landmark distance",
+            "consistency",
+            "niqe",
+        ),
+        damage_px=128,
+        is_grouped=True,
     ),
     "references": Suite(
         "references",

@@ -9,6 +9,9 @@ import typer
 
 from keepface.cli.show import progress, say, say_json
 
+Data = Annotated[
+    Path, typer.Option(help="Shards, a prepared pack, or folders of people (person/photo.jpg).", show_default=False)
+]
 NAMES = "; several by commas or by giving the option again"
 Families = Annotated[
     list[str] | None,
@@ -19,7 +22,7 @@ BlindOnes = Annotated[
     list[str] | None, typer.Option(help="A restorer without references, NAME=FILE.safetensors; may be given again.")
 ]
 Metrics = Annotated[
-    list[str] | None, typer.Option(help=f"Only these metrics, or all{NAMES}.", show_default="all without an extra")
+    list[str] | None, typer.Option(help=f"Only these metrics, or all{NAMES}.", show_default="the suite's")
 ]
 Clean = Annotated[
     bool | None,
@@ -35,13 +38,22 @@ Rows = Annotated[
     list[str] | None, typer.Option(help=f"Only these rows of the tables, and the input{NAMES}.", show_default="all")
 ]
 
+Damage = Annotated[
+    int | None,
+    typer.Option(
+        help="Degrade as hard on the face as in squares of this side, px; 0: as in the squares' own.",
+        show_default="the suite's",
+        min=0,
+    ),
+]
+
 
 def bench(
-    data: Annotated[
-        Path, typer.Option(help="Shards, a prepared pack, or folders of people (person/photo.jpg).", show_default=False)
-    ],
+    data: Data,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the report.", show_default=False)],
-    suite: Annotated[str, typer.Option(help="compact, methods, references, alignment or protocol.")] = "compact",
+    suite: Annotated[
+        str, typer.Option(help="compact, methods, guided, references, alignment or protocol.")
+    ] = "compact",
     family: Families = None,
     method: Methods = None,
     blind: BlindOnes = None,
@@ -49,6 +61,7 @@ def bench(
     preset: Presets = None,
     row: Rows = None,
     size: Annotated[int | None, typer.Option(help="Side of the squares, px.", show_default="the family's")] = None,
+    damage_px: Damage = None,
     steps: Annotated[int | None, typer.Option(help="Sampling steps; the family's own number.")] = None,
     guidance: Guidance = None,
     temperature: Temperature = None,
@@ -65,7 +78,7 @@ def bench(
     from keepface.bench.run import run_suite
     from keepface.bench.settings import BenchSettings, parse_blind
     from keepface.engine.settings import RestoreSettings
-    from keepface.metrics.table import DEFAULT_METRICS, METRICS, SET_METRICS
+    from keepface.metrics.table import METRICS, SET_METRICS
 
     named = _names(metric)
     settings = BenchSettings(
@@ -76,7 +89,8 @@ def bench(
         restore=RestoreSettings(
             steps=steps, guidance=guidance, temperature=temperature, fidelity=fidelity, clean=clean
         ),
-        metrics=(*METRICS, *SET_METRICS) if named == ("all",) else named or DEFAULT_METRICS,
+        metrics=(*METRICS, *SET_METRICS) if named == ("all",) else named,
+        damage_px=damage_px,
         presets=_names(preset),
         rows=_names(row),
         size=size,

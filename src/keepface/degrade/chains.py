@@ -20,7 +20,7 @@ from torch import Tensor
 
 from keepface.degrade.drawn import Step
 from keepface.degrade.second_order import SECOND, Order, SecondOrderSettings, draw_second_order
-from keepface.degrade.step import STEPS
+from keepface.degrade.step import KERNEL, STEPS
 from keepface.errors import DataError, RecipeError
 
 
@@ -50,6 +50,7 @@ class FirstOrderSettings:
 
 
 Settings = FirstOrderSettings | SecondOrderSettings
+MAX_KERNEL = KERNEL["kernel"][1]  # px
 
 # Eq. 6 whole, and its ranges cut in thirds.  # ours: the paper has one level
 # These count pixels of the square at hand, so that a small family's task is as hard as a large one's; "published" is
@@ -71,6 +72,32 @@ PRESETS: dict[str, Settings] = {
     ),
     "pf-heavy": SecondOrderSettings(clean=0.0, motion=0.2, camera=0.25, median=0.1),
 }
+
+
+def as_at(settings: Settings, px: int, size: int) -> Settings:
+    """Return settings that are as hard on the face in a square of `size` px as these are in one of `px`.
+
+    Blur and shrinking grow with the square, so that as many pixels of the face are left; noise and JPEG are of the
+    shrunken picture and stay. Settings that are told for a side of their own (`of_px`) stay as they are.
+
+    Raises:
+        RecipeError: settings of the second order that count pixels of the square at hand.
+    """
+    if isinstance(settings, SecondOrderSettings):
+        if settings.of_px == (1.0, 1.0):
+            raise RecipeError("degradation: this one counts pixels of the square at hand; it can't be told for another")
+        return settings
+    if settings.of_px or size == px:
+        return settings
+    if size < px:
+        return replace(settings, of_px=px)
+    factor = size / px
+    return replace(
+        settings,
+        kernel=min(2 * round(factor * (settings.kernel // 2)) + 1, MAX_KERNEL),
+        blur_sigma=(factor * settings.blur_sigma[0], factor * settings.blur_sigma[1]),
+        scale=(factor * settings.scale[0], factor * settings.scale[1]),
+    )
 
 
 def draw(settings: Settings, rng: np.random.Generator, size: int | tuple[int, int]) -> tuple[Step, ...]:

@@ -4,6 +4,8 @@ It is written here because its carrier package ships weights only, and torch (no
 training needs gradients through it and results are compared by its inner features.
 """
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -25,25 +27,32 @@ STAGES = (
     (4, 5, 2, 6, 192),
     (1, 3, 1, 6, 320),
 )
-FEATURE_BLOCKS = (0, 2, 4, 10)  # last block before each halving: strides 2, 4, 8, 16
 
 
 class ImageEncoder(nn.Module):
-    """EfficientNet-Lite0, frozen; pictures come in as RGB, 0..1."""
+    """EfficientNet-Lite0, frozen; pictures come in as RGB, 0..1.
+
+    Args:
+        stages: another table makes another network of the Lite family.
+    """
 
     name = NAME
     pooled_dim = POOLED_DIM
 
-    def __init__(self) -> None:
+    def __init__(self, stages: Sequence[tuple[int, int, int, int, int]] = STAGES) -> None:
         super().__init__()
         self._conv_stem = nn.Conv2d(3, 32, 3, stride=2, bias=False)
         self._bn0 = nn.BatchNorm2d(32, eps=1e-3)
         blocks: list[nn.Module] = []
         width = 32
-        for repeats, kernel, stride, expansion, out in STAGES:
+        before_halving: list[int] = []
+        for repeats, kernel, stride, expansion, out in stages:
+            if stride == 2:
+                before_halving.append(len(blocks) - 1)
             for repeat in range(repeats):
                 blocks.append(_InvertedResidual(width, out, kernel, stride if repeat == 0 else 1, expansion))
                 width = out
+        self._feature_blocks = tuple(before_halving)
         self._blocks = nn.ModuleList(blocks)
         self._conv_head = nn.Conv2d(width, POOLED_DIM, 1, bias=False)
         self._bn1 = nn.BatchNorm2d(POOLED_DIM, eps=1e-3)
@@ -78,9 +87,9 @@ class ImageEncoder(nn.Module):
         """Return the feature maps before each halving, strides 2, 4, 8 and 16."""
         x = self._stem(image)
         features = []
-        for index, block in enumerate(self._blocks[: FEATURE_BLOCKS[-1] + 1]):
+        for index, block in enumerate(self._blocks[: self._feature_blocks[-1] + 1]):
             x = block(x)
-            if index in FEATURE_BLOCKS:
+            if index in self._feature_blocks:
                 features.append(x)
         return features
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from keepface.identity.compare import cosine
 from keepface.identity.embed import FaceFinder, square_face
 from keepface.identity.recogniser import Recogniser
+from keepface.identity.second_judge import SAME_PERSON_BELOW, Describer
 
 UNIT_PX = 512  # landmark distances are told for a square of this side, whatever the size measured
 
@@ -40,6 +41,27 @@ def identity_similarity(
     found = square_face(restored, detector, otherwise=true.face)
     a, b = recogniser.embed(restored, found.face), recogniser.embed(truth, true.face)
     return Measured(float(cosine(a, b)), not (found.is_detected and true.is_detected))
+
+
+def descriptor_distance(
+    restored: Float[Tensor, "3 s s"], truth: Float[Tensor, "3 s s"], describer: Describer, detector: FaceFinder
+) -> Measured:
+    """Return the Euclidean distance, 0 or more, between the descriptors of a restored and a true aligned square.
+
+    Faces are found and supposed as `identity_similarity` does.
+    """
+    true = square_face(truth, detector)
+    found = square_face(restored, detector, otherwise=true.face)
+    apart = describer.describe(restored, found.face) - describer.describe(truth, true.face)
+    return Measured(float(apart.norm()), not (found.is_detected and true.is_detected))
+
+
+def same_person(
+    restored: Float[Tensor, "3 s s"], truth: Float[Tensor, "3 s s"], describer: Describer, detector: FaceFinder
+) -> Measured:
+    """Return 1 where `descriptor_distance` is below the published limit for one person, else 0."""
+    apart = descriptor_distance(restored, truth, describer, detector)
+    return Measured(float(apart.value < SAME_PERSON_BELOW), apart.is_flagged)
 
 
 def landmark_distance(

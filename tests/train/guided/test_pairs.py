@@ -63,11 +63,12 @@ def test_shares_that_are_none_are_refused() -> None:
             GuidedBatchSettings(**wrong)  # type: ignore[arg-type]
 
 
-def test_a_chain_scaled_to_a_larger_square_is_as_hard_for_it() -> None:
+def test_a_chain_scaled_to_a_larger_square_is_as_hard_for_it_and_may_shrink_nothing() -> None:
     plain = FirstOrderSettings(kernel=41, blur_sigma=(1.0, 10.0), scale=(1.0, 16.0))
-    twice = scaled(plain, 2.0)
+    twice = scaled(plain, 256)
     assert twice.blur_sigma == (2.0, 20.0) and twice.scale == (1.0, 32.0) and twice.kernel == 81
     assert (twice.noise_sigma, twice.jpeg) == (plain.noise_sigma, plain.jpeg)
+    assert scaled(plain, 128) == plain and scaled(plain, 64).of_px == 128
 
 
 def test_tones_are_kept_apart_from_damage() -> None:

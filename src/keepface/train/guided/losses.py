@@ -22,6 +22,7 @@ from keepface.metrics.perceptual import stage_distance
 from keepface.train.guided.adversary import Adversary, seems_real, told_apart
 from keepface.train.guided.pairs import GuidedBatch
 
+COARSE_PX = 32
 ADVERSARY = 0.1  # ours: weight of the adversary's own loss; it only sets its share in the length of the gradient
 
 
@@ -30,6 +31,7 @@ class GuidedLossSettings:
     """Weights of the losses."""
 
     pixels: float = 4.0
+    coarse: float = 8.0  # pixels again, averaged over areas: pose and expression are the photo's, not a reference's
     perceptual: float = 1.0
     mix: float = 0.5  # perceptual, of the warped references alone: a mix that looks like the truth
     landmarks: float = 2.0  # of the flow, at the five points [GFRNet]
@@ -118,6 +120,7 @@ class GuidedLosses(nn.Module):
     ) -> dict[str, Tensor]:
         found = {
             "pixels": (stage.picture - truth).abs().mean() / 2,
+            "coarse": coarse_difference(stage.picture, truth) / 2,
             "perceptual": _distance(seen.made_stages, seen.real_stages),
         }
         if bool(led.any()):
@@ -144,6 +147,12 @@ def _distance(made: Stages, real: Stages) -> Float[Tensor, ""]:
 def as_seen(common: Float[Tensor, "b 3 s s"]) -> Float[Tensor, "b 3 s s"]:
     """Return squares in the common tones as RGB, 0..1, cut where they go beyond."""
     return ((common + 1) / 2).clamp(0, 1)
+
+
+def coarse_difference(picture: Float[Tensor, "b 3 s s"], truth: Float[Tensor, "b 3 s s"]) -> Float[Tensor, ""]:
+    """Return the mean absolute difference of squares that were averaged down to 32 px."""
+    difference = picture - truth
+    return functional.avg_pool2d(difference, difference.shape[-1] // COARSE_PX).abs().mean()
 
 
 def landmark_loss(

@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from keepface.data.copies import SAME_PHOTO, signature
-from keepface.degrade.chains import FirstOrderSettings, Settings, draw, replay
+from keepface.degrade.chains import FirstOrderSettings, Settings, as_at, draw, replay
 from keepface.degrade.drawn import Step
 from keepface.degrade.old_photo import OldPhotoSettings, draw_old_photo
 from keepface.degrade.second_order import SecondOrderSettings
@@ -202,16 +202,15 @@ def draw_damage(rng: np.random.Generator, size: int, old_photo: float) -> Damage
             chosen = settings
             break
     if isinstance(chosen, FirstOrderSettings):
-        chosen = scaled(chosen, size / OF_PX)
+        chosen = scaled(chosen, size)
     return Damage(tones, (*before, *draw(chosen, rng, size)))
 
 
-def scaled(settings: FirstOrderSettings, factor: float) -> FirstOrderSettings:
-    """Return a chain that is as hard for squares `factor` times as large: blur and shrinking grow with the square."""
-    sigma = settings.blur_sigma[0] * factor, settings.blur_sigma[1] * factor
-    scale = 1.0, max(1.0, settings.scale[1] * factor)
-    kernel = 2 * round(settings.kernel // 2 * factor) + 1
-    return replace(settings, blur_sigma=sigma, scale=scale, kernel=kernel)
+def scaled(settings: FirstOrderSettings, size: int) -> FirstOrderSettings:
+    """Return a chain as hard for squares of `size` as it is for those of 128 px, down to no shrinking at all."""
+    told = as_at(settings, OF_PX, size)
+    assert isinstance(told, FirstOrderSettings)
+    return told if told.of_px else replace(told, scale=(1.0, told.scale[1]))
 
 
 def retone(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
