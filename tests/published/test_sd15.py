@@ -9,6 +9,7 @@ import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from diffusers.loaders.single_file_utils import convert_ldm_unet_checkpoint, convert_ldm_vae_checkpoint
 from torch import Tensor, nn
+from transformers import CLIPTextModel, CLIPTokenizer
 
 from keepface.diffusion.content_injection import ContentInjection
 from keepface.diffusion.faceid_plus import AdapterSettings, IdentityAdapter, load_published
@@ -268,3 +269,17 @@ def test_what_does_not_fit_is_named_and_nothing_is_written(release: Path, tmp_pa
     with pytest.raises(WeightsError, match="blank"):
         make(sources, tmp_path / "sd15", [*SMALL, "identity.image_tokens=18"])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_base_sees_captions_padded_with_end_marks(release: Path, trained: Path) -> None:
+    base, prompt = release / "stable-diffusion-v1-5", Family.from_pretrained(trained).prompt
+    encoder, tokenizer = (
+        kind.from_pretrained(base / part)
+        for kind, part in ((CLIPTextModel, "text_encoder"), (CLIPTokenizer, "tokenizer"))
+    )
+    for caption, found in (("", prompt.tokens), ("A photo of face.", prompt.named)):
+        ids = tokenizer(caption).input_ids
+        with torch.no_grad():
+            wanted = encoder(torch.tensor([ids + [ids[-1]] * (77 - len(ids))])).last_hidden_state[0]
+        assert found is not None
+        torch.testing.assert_close(found, wanted, atol=1e-2, rtol=1e-2)  # it was saved in half precision

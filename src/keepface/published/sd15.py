@@ -145,7 +145,7 @@ def base_alone(sources: Sources, resolution: int) -> Family:
         unet=networks["unet"],
         vae=networks["vae"],
         scheduler=published_scheduler(plan, str(plan.get("prediction_type", "epsilon"))),
-        prompt=constant_prompt(folder, sources.path("base", "text_encoder/model.fp16.safetensors")),
+        prompt=constant_prompt(folder, sources.path("base", "text_encoder/model.fp16.safetensors"), "end"),
     ).to(torch.device("cpu"), torch.float32)
 
 

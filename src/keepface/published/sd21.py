@@ -145,12 +145,12 @@ def convert(sources: Sources, out: Path, settings: Sd21Settings) -> None:
             licence="non-commercial (StableSR)",
             trained_on=("LAION-5B, filtered (the base)", "DIV2K, DIV8K, Flickr2K, OST and FFHQ (StableSR)"),
             terms=conditions("sd21"),
-            history=(f"converted from {checkpoint.name}",),
+            history=(f"converted from {checkpoint.name}; prompts padded with id 0",),
         ),
         unet=networks.unet,
         vae=networks.vae,
         scheduler=published_scheduler(plan, release.prediction),
-        prompt=constant_prompt(base, sources.path("base", "text_encoder/model.fp16.safetensors")),
+        prompt=constant_prompt(base, sources.path("base", "text_encoder/model.fp16.safetensors"), "zero"),
     ).to(torch.device("cpu"), torch.float32)
     family.save_pretrained(out)
     PFStorer(family, networks.time_aware, networks.sft, method).save(out)

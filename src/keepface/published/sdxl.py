@@ -19,12 +19,13 @@ from keepface.diffusion.family import IMAGE_ENCODER, RECOGNISER, Family, FamilyC
 from keepface.errors import WeightsError
 from keepface.identity.clip import empty_tower, tower_layout, write_tower
 from keepface.methods.faceme import FaceMe, FaceMeSettings, IDEncoder, Mix
-from keepface.published.dual_caption import CAPTION, dual_prompt
+from keepface.published.dual_caption import dual_prompt
 from keepface.published.files import conditions
 from keepface.published.gather import Sources
 from keepface.published.networks import empty_network, fill, renamed_attention
 from keepface.published.pipeline import latent_scale, read_config
 from keepface.published.recogniser import copy_recogniser
+from keepface.published.token_row import CAPTION
 from keepface.weights.layout import Layout, check_layout, take
 from keepface.weights.pickles import read_pickle
 from keepface.weights.store import read_safetensors
