@@ -136,7 +136,8 @@ def _pad_same(x: Float[Tensor, "b c h w"], kernel: int, stride: int) -> Float[Te
 def crop_box(image: Float[Tensor, "3 h w"], box: tuple[float, float, float, float]) -> Float[Tensor, "3 224 224"]:
     """Crop a detector's raw box, with no margin, as CLIP's processor does. [FaceMe, Identity encoder]
 
-    What lies outside the picture is black; the short side becomes 224 px (bicubic), the long one is rounded down, then the centre is cut out.
+    What lies outside the picture is black; the short side becomes 224 px (bicubic), the long one is rounded down, then
+    the centre is cut out.
     """
     left, top, right, bottom = (round(value) for value in box)
     right, bottom = max(right, left + 1), max(bottom, top + 1)
