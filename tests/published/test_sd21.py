@@ -123,6 +123,8 @@ def test_converted_loaded_trained_saved_and_loaded_again_it_restores_the_same_pi
     before = picture(method)
     assert before.shape == (1, 3, SIZE, SIZE) and bool(before.isfinite().all())
     assert method.family.scheduler.config.prediction_type == ("v_prediction" if "face" in name else "epsilon")
+    told = " ".join(method.family.card.history)
+    assert f"converted from {name}" in told and ("CodeFormer" in told) == ("face" in name)
     parts = method.trainable("base")
     optimiser = torch.optim.AdamW(parts.parameters(), lr=1e-3)
     for _ in range(2):

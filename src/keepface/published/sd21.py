@@ -52,16 +52,21 @@ STATE = "state_dict."
 
 @dataclass(frozen=True)
 class Release:
-    """What a published checkpoint predicts, and the side of the squares it was trained on, px."""
+    """What a published checkpoint predicts, the side of the squares it was trained on, px, and what to know of it."""
 
     prediction: str
     resolution: int = 512
+    caution: str = ""
 
 
 RELEASES = {  # [StableSR]
     "stablesr_000117.ckpt": Release("epsilon"),
     "stablesr_768v_000139.ckpt": Release("v_prediction", 768),
-    "face_stablesr_000050.ckpt": Release("v_prediction"),
+    "face_stablesr_000050.ckpt": Release(
+        "v_prediction",
+        caution="made to be drawn towards what CodeFormer makes of the same face, which keepface does not do; alone "
+        "its results are bad, as its author says; stablesr_000117.ckpt restores without",
+    ),
 }
 
 
@@ -145,7 +150,10 @@ def convert(sources: Sources, out: Path, settings: Sd21Settings) -> None:
             licence="non-commercial (StableSR)",
             trained_on=("LAION-5B, filtered (the base)", "DIV2K, DIV8K, Flickr2K, OST and FFHQ (StableSR)"),
             terms=conditions("sd21"),
-            history=(f"converted from {checkpoint.name}; prompts padded with id 0",),
+            history=(
+                f"converted from {checkpoint.name}; prompts padded with id 0",
+                *([f"{checkpoint.name}: {release.caution}"] if release.caution else []),
+            ),
         ),
         unet=networks.unet,
         vae=networks.vae,
