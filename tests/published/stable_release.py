@@ -90,7 +90,8 @@ def write_sd15(folder: Path, adapter: str = "ip-adapter-faceid-plusv2_sd15.bin")
     (folder / "IP-Adapter-FaceID").mkdir()
     torch.save(faceid_plus(), folder / "IP-Adapter-FaceID" / adapter)
     tower = folder / "CLIP-ViT-H-14-laion2B-s32B-b79K"
-    whole = {"projection_dim": 12, "vision_config": {k: v for k, v in TOWER.items() if k != "projection_dim"}}
+    # Below vision_config the published file keeps transformers' default, which is not the tower's.
+    whole = {"projection_dim": TOWER["projection_dim"], "vision_config": TOWER | {"projection_dim": 512}}
     _write_config(tower, whole)
     tensors = drawn(stable_layout.clip(TOWER))
     tensors["vision_model.embeddings.position_ids"] = torch.arange(17)[None]

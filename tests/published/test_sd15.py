@@ -122,6 +122,17 @@ def test_the_published_image_network_loads_strictly_without_the_text_tower() -> 
         sd15.image_tower({n: x for n, x in whole.items() if n != place}, stable_layout.CLIP_H, "clip-h")
 
 
+@pytest.mark.parametrize("nested", [{}, {"projection_dim": 512}, {"projection_dim": 1024}])
+def test_the_width_of_the_projection_is_the_whole_models(nested: dict[str, int], tmp_path: Path) -> None:
+    inner = {name: value for name, value in stable_layout.CLIP_H.items() if name != "projection_dim"} | nested
+    (tmp_path / "config.json").write_text(json.dumps({"projection_dim": 1024, "vision_config": inner}))
+    config = sd15.tower_config(tmp_path)
+    assert config == stable_layout.CLIP_H
+    sd15.image_tower(on_meta(stable_layout.clip(stable_layout.CLIP_H)), config, "clip-h")
+    (tmp_path / "config.json").write_text(json.dumps(stable_layout.CLIP_H))  # of the tower alone
+    assert sd15.tower_config(tmp_path) == stable_layout.CLIP_H
+
+
 def test_a_content_module_of_the_published_base_has_seven_channels_and_the_published_size() -> None:
     with torch.device("meta"):
         content = ContentInjection.begin(empty_network(UNet2DConditionModel, stable_layout.SD15), 3)
