@@ -35,6 +35,7 @@ def test_one_command_makes_a_family_that_is_found_by_its_name_and_a_changed_byte
     result = keepface("weights", "fetch", "sdxl", "--accept-licence", "--from", release, "--set", size)
     assert result.exit_code == 0, result.output
     assert "keepface restore PHOTO --family sdxl" in result.stdout and "Pi-Lab License 1.0" in result.stderr
+    assert "converted from published weights; caption 'A photo of face.'" in result.stderr
     folder = tmp_path / "families" / "sdxl"
     assert locate("sdxl") == folder
     told = json.loads(keepface("weights", "check", "sdxl", "--from", release, "--json").stdout)["weights"]

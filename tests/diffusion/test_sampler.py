@@ -52,7 +52,7 @@ def test_the_end_of_stable_diffusions_schedule_keeps_seven_per_cent_of_the_pictu
     assert float(alpha_bar[981].sqrt()) == pytest.approx(0.0760, abs=5e-5)
 
 
-@pytest.mark.parametrize(("start", "t"), [("low", 999), ("low-first", 981), ("noise", None)])
+@pytest.mark.parametrize(("start", "t"), [("low", 981), ("low-last", 999), ("noise", None)])
 def test_the_start_is_the_low_latent_noised_to_the_time_asked_for(start: Any, t: int | None, tmp_path: Path) -> None:
     scheduler = make_scheduler(config(tmp_path, SDXL), "ddpm", 50, CPU)
     low, seeds = torch.full((2, 1, 3, 3), 5.0), (3, 4)
@@ -61,6 +61,75 @@ def test_the_start_is_the_low_latent_noised_to_the_time_asked_for(start: Any, t:
     betas = torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2
     alpha_bar = float((1 - betas).cumprod(0)[t]) if t is not None else 0.0
     torch.testing.assert_close(found, alpha_bar**0.5 * low + (1 - alpha_bar) ** 0.5 * eps, rtol=1e-4, atol=1e-4)
+
+
+SPACINGS = ("leading", "linspace", "trailing")
+COUNTS = (1, 2, 3, 4, 7, 10, 20, 50, 200, 434, 499, 600, 999, 1000)  # `trailing` has a time too many at 434 and 499
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("spacing", SPACINGS)
+def test_whatever_the_sampler_spacing_and_number_of_steps_the_times_fall_from_near_the_end(
+    name: Any, spacing: str
+) -> None:
+    for steps in COUNTS:
+        scheduler = make_scheduler(SDXL | {"timestep_spacing": spacing}, name, steps, CPU)
+        times = scheduler.timesteps.tolist()
+        assert len(times) == steps and times == sorted(set(times), reverse=True)
+        assert 900 <= times[0] <= 999 and times[-1] >= 0
+
+
+def test_solvers_walk_from_the_last_time_where_the_config_says_leading(tmp_path: Path) -> None:
+    for name in ("ddim", "unipc"):
+        times = make_scheduler(config(tmp_path, SDXL), name, 20, CPU).timesteps.tolist()  # type: ignore[arg-type]
+        assert times[:2] == [999, 949] and len(times) == 20
+
+
+def alpha_bars() -> Tensor:
+    betas = torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2
+    return (1 - betas).cumprod(0)
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("spacing", SPACINGS)
+@pytest.mark.parametrize("fidelity", [0.0, 0.3])
+def test_the_start_is_noised_to_the_first_step_that_is_walked(name: Any, spacing: str, fidelity: float) -> None:
+    low, alpha_bar = torch.full((1, 1, 4, 4), 5.0, dtype=torch.float64), alpha_bars()
+    eps = noise((1, 4, 4), [generator(0)]).double()
+    for steps in COUNTS:
+        scheduler = make_scheduler(SDXL | {"timestep_spacing": spacing}, name, steps, CPU)
+        seen: list[int] = []
+
+        def predict(x_t: Tensor, t: Tensor, seen: list[int] = seen) -> Tensor:
+            seen.append(int(t))
+            return torch.zeros_like(x_t)
+
+        x_T = start_latent(scheduler, low, SamplerSettings(fidelity=fidelity), [generator(0)])
+        next(sample(predict, scheduler, x_T, [generator(1)], fidelity))
+        a = float(alpha_bar[seen[0]])
+        torch.testing.assert_close(x_T, a**0.5 * low + (1 - a) ** 0.5 * eps, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["ddim", "unipc"])
+@pytest.mark.parametrize("spacing", SPACINGS)
+@pytest.mark.parametrize("predicts", ["epsilon", "v_prediction"])
+@pytest.mark.parametrize("fidelity", [0.0, 0.3])
+def test_told_the_starts_own_noise_a_solver_walks_back_to_the_low_latent(
+    name: Any, spacing: str, predicts: str, fidelity: float
+) -> None:
+    """Only if start and first step, and each step and the next, are of one level of noise."""
+    low, alpha_bar = torch.linspace(-3, 3, 16).view(1, 1, 4, 4), alpha_bars()
+    eps = noise((1, 4, 4), [generator(0)])
+
+    def predict(x_t: Tensor, t: Tensor) -> Tensor:
+        a = float(alpha_bar[int(t)])
+        return eps if predicts == "epsilon" else a**0.5 * eps - (1 - a) ** 0.5 * low
+
+    for steps in COUNTS[:-3]:
+        scheduler = make_scheduler(SDXL | {"timestep_spacing": spacing, "prediction_type": predicts}, name, steps, CPU)
+        x_T = start_latent(scheduler, low, SamplerSettings(fidelity=fidelity), [generator(0)])
+        *_, last = sample(predict, scheduler, x_T, [generator(1)], fidelity)
+        torch.testing.assert_close(last.x_t, low, atol=2e-3, rtol=0)
 
 
 def test_temperature_scales_the_start_noise_alone(tmp_path: Path) -> None:
@@ -140,8 +209,10 @@ def test_an_item_draws_from_its_own_generator_alone(name: Any) -> None:
 
 
 def test_settings_out_of_range_are_named() -> None:
-    with pytest.raises(RecipeError, match="steps is 0; at least 1 is needed"):
+    with pytest.raises(RecipeError, match="steps is 0; it must be from 1 to 1000"):
         SamplerSettings(steps=0)
+    with pytest.raises(RecipeError, match="steps is 1001; it must be from 1 to 1000"):
+        SamplerSettings(steps=1001)
     with pytest.raises(RecipeError, match="temperature is 1.5"):
         SamplerSettings(temperature=1.5)
     with pytest.raises(RecipeError, match="fidelity is -0.1"):

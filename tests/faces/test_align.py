@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -129,3 +130,21 @@ def test_the_template_face_needs_no_moving() -> None:
     np.testing.assert_allclose(similarity(face.points, ffhq_template(256)), [[1, 0, 0], [0, 1, 0]], atol=1e-12)
     left, top, right, bottom = face.box
     assert (face.points > [left, top]).all() and (face.points < [right, bottom]).all()
+
+
+@pytest.mark.parametrize("scale", [0.6, 1.0, 3.4])  # a face so much larger than the crop
+@pytest.mark.parametrize("shift", [(60.0, 80.0), (-25.0, -10.0), (300.0, 200.0)])
+def test_a_bilinear_crop_is_the_one_that_insightface_warps(scale: float, shift: tuple[float, float]) -> None:
+    """Its norm_crop is one cv2.warpAffine of the photo's bytes, black outside."""
+    rng = np.random.default_rng(0)
+    photo = rng.integers(0, 256, (420, 480, 3), dtype=np.uint8)
+    turn = np.array([[np.cos(0.3), -np.sin(0.3)], [np.sin(0.3), np.cos(0.3)]])
+    points = (scale * ARCFACE_TEMPLATE @ turn.T + np.array(shift)).astype(np.float32)
+    inverse = np.hstack([scale * turn, np.array(shift)[:, None]])  # from the crop to the photo, by hand
+    wanted = cv2.warpAffine(photo, inverse, (112, 112), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderValue=0)
+    image = torch.from_numpy(photo).permute(2, 0, 1) / 255
+    found = align_arcface(image, points, sampling="bilinear").permute(1, 2, 0) * 255
+    difference = np.abs(found.numpy() - wanted)
+    assert difference.mean() < 0.6 and np.quantile(difference, 0.999) < 9  # a 32nd of a pixel in noise of full range
+    smooth = align_arcface(image, points).permute(1, 2, 0) * 255  # another one
+    assert float((smooth - found).abs().mean()) > 10 * difference.mean()

@@ -144,6 +144,23 @@ def test_a_long_box_loses_its_ends_and_keeps_its_middle() -> None:
 
 
 @pytest.mark.parametrize(
+    ("short", "long", "resized"),  # the long side in CLIP's processor: int(224 * long / short)
+    [(100, 133, 297), (100, 131, 293), (97, 180, 415), (150, 151, 225), (60, 60, 224), (60, 120, 448), (300, 401, 299)],
+)
+@pytest.mark.parametrize("is_tall", [False, True])
+def test_a_box_is_resized_and_cut_as_clips_processor_does(short: int, long: int, resized: int, is_tall: bool) -> None:
+    """On a ramp a pixel's value says where in the photo its centre lies."""
+    ramp = (torch.arange(long) / long).expand(3, short, long)
+    wide, tall = (short, long) if is_tall else (long, short)
+    crop = crop_box(ramp.transpose(1, 2) if is_tall else ramp, (0.0, 0.0, float(wide), float(tall)))
+    found = crop[0, :, 112] if is_tall else crop[0, 112]
+    pixel = torch.arange(INPUT_PX) + (resized - INPUT_PX) // 2 + 0.5
+    wanted = (pixel * long / resized - 0.5) / long
+    inside = slice(16, -16)  # the filter's rim
+    torch.testing.assert_close(found[inside], wanted[inside], atol=2e-4, rtol=0)
+
+
+@pytest.mark.parametrize(
     ("box", "black"),
     [
         ((-50.0, 0.0, 50.0, 100.0), (slice(None), slice(0, 110))),  # the left half lies outside

@@ -59,7 +59,7 @@ def write_sd21(folder: Path, checkpoint: str = "stablesr_000117.ckpt") -> Path:
     base = folder / "stable-diffusion-2-1-base"
     for part, config in (("unet", SD21), ("vae", VAE), ("scheduler", SCHEDULER)):
         _write_config(base / part, config)
-    _write_text(base, pads_with_ends=False)
+    _write_text(base)
     (folder / "StableSR").mkdir(parents=True)
     torch.save(
         {"state_dict": stablesr(), "global_step": 117, "callbacks": {"best": torch.tensor(0.5)}, "epoch": 3},
@@ -86,11 +86,12 @@ def write_sd15(folder: Path, adapter: str = "ip-adapter-faceid-plusv2_sd15.bin")
             tensors = network.state_dict() if part == "unet" else older_attention(network.state_dict())
             write_safetensors(tensors, base / part / "diffusion_pytorch_model.safetensors", {"format": "pt"})
     _write_config(base / "scheduler", SCHEDULER)
-    _write_text(base, pads_with_ends=True)
+    _write_text(base)
     (folder / "IP-Adapter-FaceID").mkdir()
     torch.save(faceid_plus(), folder / "IP-Adapter-FaceID" / adapter)
     tower = folder / "CLIP-ViT-H-14-laion2B-s32B-b79K"
-    whole = {"projection_dim": 12, "vision_config": {k: v for k, v in TOWER.items() if k != "projection_dim"}}
+    # Below vision_config the published file keeps transformers' default, which is not the tower's.
+    whole = {"projection_dim": TOWER["projection_dim"], "vision_config": TOWER | {"projection_dim": 512}}
     _write_config(tower, whole)
     tensors = drawn(stable_layout.clip(TOWER))
     tensors["vision_model.embeddings.position_ids"] = torch.arange(17)[None]
@@ -126,7 +127,7 @@ def _write_config(folder: Path, config: dict[str, Any]) -> None:
     (folder / file).write_text(json.dumps(config))
 
 
-def _write_text(base: Path, pads_with_ends: bool) -> None:
+def _write_text(base: Path) -> None:
     vocabulary = _vocabulary()
     config = CLIPTextConfig(
         vocab_size=len(vocabulary),
@@ -142,6 +143,3 @@ def _write_text(base: Path, pads_with_ends: bool) -> None:
         tensors[published] = 0.5 * torch.randn(tensor.shape, generator=rng)
     write_safetensors(tensors, base / "text_encoder" / "model.safetensors", {"format": "pt"})
     _write_tokenizer(base / "tokenizer", vocabulary)
-    if not pads_with_ends:
-        path = base / "tokenizer" / "tokenizer_config.json"
-        path.write_text(json.dumps(json.loads(path.read_text()) | {"pad_token": "!"}))

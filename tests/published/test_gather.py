@@ -26,6 +26,8 @@ def no_hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     cache = tmp_path / "hub"
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(cache))
+    monkeypatch.setenv("HOME", str(tmp_path / "own"))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path / "own"))
     return cache
 
 
@@ -79,13 +81,37 @@ def test_what_is_nowhere_is_listed_with_how_to_get_it(tmp_path: Path) -> None:
     for words in (
         "thomas2modyu/FaceMe (keepface weights fetch sdxl --accept-licence): mix/mix.safetensors",
         "by hand from https://github.com/deepinsight/insightface",
-        "into FOLDER/antelopev2, and name it: --from FOLDER: glintr100.onnx",
+        ": unpack antelopev2.zip into FOLDER/antelopev2, and name it: --from FOLDER: glintr100.onnx",
     ):
         assert words in str(caught.value)
     with pytest.raises(WeightsError, match="the hub can't be asked: .*--from FOLDER"):
         gather("sdxl", [], "download")
     bad = [state.name for state in states("sdxl", [tmp_path]) if not state.ok]
     assert bad == ["faceme/mix/mix.safetensors", "antelopev2/glintr100.onnx"]
+
+
+@pytest.mark.parametrize("family", ["sdxl", "sd15"])
+@pytest.mark.parametrize(
+    ("place", "named"),
+    [
+        ("downloads/{0}/{0}", "downloads"),  # as the archive unpacks into a folder of its name
+        ("downloads/{0}/{0}", "downloads/{0}"),
+        ("downloads/{0}", "downloads"),
+        ("downloads/{0}", "downloads/{0}"),
+        ("own/.insightface/models/{0}", None),  # as insightface fetches it
+        ("own/.insightface/models/{0}/{0}", None),
+    ],
+)
+def test_a_pack_of_insightfaces_is_found_however_it_was_unpacked(
+    family: str, place: str, named: str | None, tmp_path: Path
+) -> None:
+    release = next(item for item in releases_of(family).values() if not item.hub)
+    (file,) = release.files
+    path = tmp_path / place.format(release.folder) / file
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"x")
+    folders = [] if named is None else [tmp_path / named.format(release.folder)]
+    assert find(release, (file,), folders, "cache") == path
 
 
 def test_a_folder_that_is_none_and_an_unknown_family_are_named(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from diffusers.loaders.single_file_utils import convert_ldm_unet_checkpoint, convert_ldm_vae_checkpoint
 from torch import Tensor, nn
+from transformers import CLIPTextModel, CLIPTokenizer
 
 from keepface.diffusion.content_injection import ContentInjection
 from keepface.diffusion.faceid_plus import AdapterSettings, IdentityAdapter, load_published
@@ -119,6 +120,17 @@ def test_the_published_image_network_loads_strictly_without_the_text_tower() -> 
     place = "vision_model.encoder.layers.31.mlp.fc2.bias"
     with pytest.raises(WeightsError, match=f"clip-h: these weights are not for CLIP's image tower: 1 missing: {place}"):
         sd15.image_tower({n: x for n, x in whole.items() if n != place}, stable_layout.CLIP_H, "clip-h")
+
+
+@pytest.mark.parametrize("nested", [{}, {"projection_dim": 512}, {"projection_dim": 1024}])
+def test_the_width_of_the_projection_is_the_whole_models(nested: dict[str, int], tmp_path: Path) -> None:
+    inner = {name: value for name, value in stable_layout.CLIP_H.items() if name != "projection_dim"} | nested
+    (tmp_path / "config.json").write_text(json.dumps({"projection_dim": 1024, "vision_config": inner}))
+    config = sd15.tower_config(tmp_path)
+    assert config == stable_layout.CLIP_H
+    sd15.image_tower(on_meta(stable_layout.clip(stable_layout.CLIP_H)), config, "clip-h")
+    (tmp_path / "config.json").write_text(json.dumps(stable_layout.CLIP_H))  # of the tower alone
+    assert sd15.tower_config(tmp_path) == stable_layout.CLIP_H
 
 
 def test_a_content_module_of_the_published_base_has_seven_channels_and_the_published_size() -> None:
@@ -268,3 +280,17 @@ def test_what_does_not_fit_is_named_and_nothing_is_written(release: Path, tmp_pa
     with pytest.raises(WeightsError, match="blank"):
         make(sources, tmp_path / "sd15", [*SMALL, "identity.image_tokens=18"])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_base_sees_captions_padded_with_end_marks(release: Path, trained: Path) -> None:
+    base, prompt = release / "stable-diffusion-v1-5", Family.from_pretrained(trained).prompt
+    encoder, tokenizer = (
+        kind.from_pretrained(base / part)
+        for kind, part in ((CLIPTextModel, "text_encoder"), (CLIPTokenizer, "tokenizer"))
+    )
+    for caption, found in (("", prompt.tokens), ("A photo of face.", prompt.named)):
+        ids = tokenizer(caption).input_ids
+        with torch.no_grad():
+            wanted = encoder(torch.tensor([ids + [ids[-1]] * (77 - len(ids))])).last_hidden_state[0]
+        assert found is not None
+        torch.testing.assert_close(found, wanted, atol=1e-2, rtol=1e-2)  # it was saved in half precision

@@ -4,6 +4,7 @@ import math
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -20,6 +21,7 @@ from keepface.methods.pfstorer import PFStorer, PFStorerSettings, star_prompt
 from keepface.published import sd21
 from keepface.published.gather import gather
 from keepface.published.table import make
+from keepface.weights.pickles import read_pickle
 
 from ..methods.pfstorer_toy import base_batch
 from ..toy import draw_face
@@ -85,9 +87,37 @@ def test_one_missing_extra_or_misshapen_tensor_is_named(networks: sd21.Networks,
         assert where + problem in str(caught.value)
 
 
-def test_a_running_average_is_not_silently_passed_over(networks: sd21.Networks) -> None:
-    with pytest.raises(WeightsError, match="1 unknown: model_ema.decay"):
-        sd21.load_checkpoint(networks, published() | {"model_ema.decay": torch.empty((), device="meta")}, "other.ckpt")
+@pytest.mark.parametrize("state", ["", "state_dict."])
+def test_what_official_sampling_leaves_out_does_not_keep_a_checkpoint_from_loading(
+    networks: sd21.Networks, state: str
+) -> None:
+    beside = {
+        "logvar": (1000,),
+        "model_ema.decay": (),
+        "model_ema.num_updates": (),
+        "model_ema.diffusion_modeltime_embed0weight": (1280, 320),
+    }
+    extra = {state + name: torch.empty(shape, device="meta") for name, shape in beside.items()}
+    sd21.load_checkpoint(networks, published(state) | extra, "other.ckpt")
+    with pytest.raises(WeightsError, match="1 unknown: model_emb.decay"):
+        sd21.load_checkpoint(networks, published() | {"model_emb.decay": torch.empty((), device="meta")}, "other.ckpt")
+
+
+def test_a_number_of_numpys_beside_the_weights_is_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "stablesr_000117.ckpt"
+    for number in (np.float64(0.25), np.int64(3), np.float32(1.5)):
+        torch.save({"state_dict": {"a": torch.ones(2)}, "best": number}, path)
+        assert list(read_pickle(path, sd21.INERT)) == ["state_dict.a"]
+        with pytest.raises(WeightsError, match="refused, as it holds more than weights"):
+            read_pickle(path)
+
+
+def test_the_turbo_checkpoint_restores_in_four_steps_at_stablesrs_times(tmp_path: Path) -> None:
+    made = make(gather("sd21", [write_sd21(tmp_path, "stablesr_turbo.ckpt")], "cache"), tmp_path / "sd21", SMALL)
+    family = Family.from_pretrained(made)
+    assert family.card.steps == 4 and family.scheduler.config.prediction_type == "epsilon"
+    times = make_scheduler(dict(family.scheduler.config), "ddpm", 4, torch.device("cpu")).timesteps
+    assert times.tolist() == [999, 666, 333, 0]  # space_timesteps(1000, [4]), backwards
 
 
 # ---- a tiny release, all the way ----
@@ -123,6 +153,8 @@ def test_converted_loaded_trained_saved_and_loaded_again_it_restores_the_same_pi
     before = picture(method)
     assert before.shape == (1, 3, SIZE, SIZE) and bool(before.isfinite().all())
     assert method.family.scheduler.config.prediction_type == ("v_prediction" if "face" in name else "epsilon")
+    told = " ".join(method.family.card.history)
+    assert f"converted from {name}" in told and ("CodeFormer" in told) == ("face" in name)
     parts = method.trainable("base")
     optimiser = torch.optim.AdamW(parts.parameters(), lr=1e-3)
     for _ in range(2):

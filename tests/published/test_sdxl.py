@@ -253,6 +253,20 @@ def test_training_leaves_photomakers_projections_alone(folder: Path) -> None:
     assert all(id(parameter) in trained for parameter in method.id_encoder.mix.parameters())
 
 
+def test_a_family_with_a_fresh_mixer_restores_nobody_before_its_stage_one(
+    release: Path, folder: Path, tmp_path: Path
+) -> None:
+    out = make(gather("sdxl", [release], "cache"), tmp_path / "fresh", [f"resolution={SIZE}", "fresh_mixer=true"])
+    with pytest.raises(WeightsError):
+        METHODS["faceme"].load(Family.from_pretrained(out))
+    begun = METHODS["faceme"].begin(Family.from_pretrained(out), FaceMeSettings(), seed=0)
+    released = METHODS["faceme"].load(Family.from_pretrained(folder)).id_encoder
+    assert begun.id_encoder.settings == released.settings
+    fresh, learned = begun.id_encoder.state_dict(), released.state_dict()
+    assert all(torch.equal(fresh[name], learned[name]) for name in fresh if name.startswith("projections."))
+    assert not any(torch.equal(fresh[name], learned[name]) for name in fresh if name.endswith("fc1.weight"))
+
+
 # ---- quirks ----
 
 

@@ -122,11 +122,14 @@ def convert(
 
 
 def _make(sources: "Sources", output: Path | None, settings: Sequence[str], force: bool) -> None:
+    from keepface.diffusion.family import read_card
     from keepface.published.files import conditions
     from keepface.published.table import make
 
     tell(f"licences: {conditions(sources.family)}")
     folder = make(sources, output, settings, force)
+    for line in read_card(folder).history:
+        tell(line)
     name = folder if output else sources.family
     say(f"{folder}: {_size(folder) / 1e9:.2f} GB; keepface restore PHOTO --family {name} --ref REFERENCE -o OUT")
 

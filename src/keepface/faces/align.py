@@ -42,6 +42,7 @@ ARCFACE_TEMPLATE = np.array(  # the template of 112 px recogniser crops
 TEMPLATE_BOX = (0.24, 0.19, 0.76, 0.90)
 
 Border = Literal["constant", "reflect"]
+Sampling = Literal["smooth", "bilinear"]  # smooth: bicubic, after averaging over areas where the picture shrinks
 BORDERS = {"constant": cv2.BORDER_CONSTANT, "reflect": cv2.BORDER_REFLECT_101}
 
 
@@ -98,25 +99,34 @@ def corners(shape: tuple[int, int]) -> Float[np.ndarray, "4 2"]:
 
 
 def warp(
-    image: Float[Tensor, "3 h w"], matrix: Float[np.ndarray, "2 3"], size: int, border: Border = "constant"
+    image: Float[Tensor, "3 h w"],
+    matrix: Float[np.ndarray, "2 3"],
+    size: int,
+    border: Border = "constant",
+    sampling: Sampling = "smooth",
 ) -> Float[Tensor, "3 {size} {size}"]:
     """Draw the square of `size` pixels that the matrix leads to; see `draw`."""
-    return draw(image, matrix, (size, size), border)
+    return draw(image, matrix, (size, size), border, sampling)
 
 
 def draw(
-    image: Float[Tensor, "3 h w"], matrix: Float[np.ndarray, "2 3"], shape: tuple[int, int], border: Border
+    image: Float[Tensor, "3 h w"],
+    matrix: Float[np.ndarray, "2 3"],
+    shape: tuple[int, int],
+    border: Border,
+    sampling: Sampling = "smooth",
 ) -> Float[Tensor, "3 {shape[0]} {shape[1]}"]:
-    """Draw the (height, width) picture that the matrix leads to, bicubic, averaged over areas first where it shrinks.
+    """Draw the (height, width) picture that the matrix leads to.
 
     Only the part of `image` under the result is touched. Beyond its edge `constant` is black and `reflect` mirrors it.
     """
     pixels, matrix = _under(image, matrix, shape, border)
     shrink = int(1 / scale_of(matrix))
-    if shrink >= 2:
+    if shrink >= 2 and sampling == "smooth":
         pixels, matrix = _shrunk(pixels, matrix, shrink)
+    flags = cv2.INTER_CUBIC if sampling == "smooth" else cv2.INTER_LINEAR
     # A border is already around `pixels`; replication only serves the filter's rim.
-    drawn = cv2.warpAffine(pixels, matrix, shape[::-1], flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    drawn = cv2.warpAffine(pixels, matrix, shape[::-1], flags=flags, borderMode=cv2.BORDER_REPLICATE)
     return torch.from_numpy(drawn).permute(2, 0, 1).clamp(0, 1).contiguous()
 
 
@@ -127,10 +137,16 @@ def align_ffhq(image: Float[Tensor, "3 h w"], points: Float[np.ndarray, "5 2"], 
 
 
 def align_arcface(
-    image: Float[Tensor, "3 h w"], points: Float[np.ndarray, "5 2"], size: int = 112
+    image: Float[Tensor, "3 h w"],
+    points: Float[np.ndarray, "5 2"],
+    size: int = 112,
+    sampling: Sampling = "smooth",
 ) -> Float[Tensor, "3 {size} {size}"]:
-    """Cut the upright crop that recognisers know, black beyond the photo's edge; `size` is usually 112 pixels."""
-    return warp(image, similarity(points, ARCFACE_TEMPLATE * (size / ARCFACE_SIDE)), size)
+    """Cut the upright crop that recognisers know, black beyond the photo's edge; `size` is usually 112 pixels.
+
+    `bilinear` is how insightface cuts it, whose vectors the published identity networks were trained with.
+    """
+    return warp(image, similarity(points, ARCFACE_TEMPLATE * (size / ARCFACE_SIDE)), size, sampling=sampling)
 
 
 def ffhq_template(size: int) -> Float[np.ndarray, "5 2"]:

@@ -56,5 +56,5 @@ class ArcFace:
 
     def embed(self, image: Float[Tensor, "3 h w"], face: Face) -> Float[Tensor, "d"]:
         """Return the unit embedding of `face` in `image` (RGB, 0..1)."""
-        crop = to_bytes(align_arcface(image, face.points))
+        crop = to_bytes(align_arcface(image, face.points, sampling="bilinear"))
         return unit(self._net(cv2.dnn.blobFromImage(crop, 1 / 127.5, mean=(127.5,) * 3, swapRB=self.swap_channels)))

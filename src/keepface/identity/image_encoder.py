@@ -145,7 +145,8 @@ def _pad_same(x: Float[Tensor, "b c h w"], kernel: int, stride: int) -> Float[Te
 def crop_box(image: Float[Tensor, "3 h w"], box: tuple[float, float, float, float]) -> Float[Tensor, "3 224 224"]:
     """Crop a detector's raw box, with no margin, as CLIP's processor does. [FaceMe, Identity encoder]
 
-    What lies outside the picture is black; the short side becomes 224 px (bicubic), then the centre is cut out.
+    What lies outside the picture is black; the short side becomes 224 px (bicubic), the long one is rounded down, then
+    the centre is cut out.
     """
     left, top, right, bottom = (round(value) for value in box)
     right, bottom = max(right, left + 1), max(bottom, top + 1)
@@ -158,8 +159,8 @@ def crop_box(image: Float[Tensor, "3 h w"], box: tuple[float, float, float, floa
         max(bottom - max(tall, top), 0),
     )
     crop = functional.pad(inside, pads)
-    scale = INPUT_PX / min(crop.shape[-2:])
-    size = [max(INPUT_PX, round(side * scale)) for side in crop.shape[-2:]]
+    short = min(crop.shape[-2:])
+    size = [INPUT_PX * side // short for side in crop.shape[-2:]]  # CLIP's processor cuts the fraction off
     crop = functional.interpolate(crop[None], size=size, mode="bicubic", antialias=True)[0].clamp(0, 1)
     y, x = (size[0] - INPUT_PX) // 2, (size[1] - INPUT_PX) // 2
     return crop[:, y : y + INPUT_PX, x : x + INPUT_PX].contiguous()

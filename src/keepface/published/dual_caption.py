@@ -17,10 +17,10 @@ from torch import Tensor
 from keepface.diffusion.prompt import Prompt
 from keepface.errors import MissingExtraError, WeightsError
 from keepface.published.pipeline import read_config
+from keepface.published.token_row import CAPTION, WORD, Padding, face_place, token_row
 from keepface.weights.layout import Layout, take
 from keepface.weights.store import read_safetensors
 
-CAPTION, WORD = "A photo of face.", "face"  # [FaceMe]
 PREFIX = "text_model."
 
 
@@ -39,8 +39,8 @@ def dual_prompt(base: Path, weights: tuple[Path, Path], caption: str = CAPTION) 
         raise MissingExtraError("text encoders need the package transformers; type: pip install 'keepface[published]'")
     from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
-    first, index, _ = _encode(CLIPTextModel, base, "", weights[0], caption)
-    second, other, pooled = _encode(CLIPTextModelWithProjection, base, "_2", weights[1], caption)
+    first, index, _ = _encode(CLIPTextModel, base, "", weights[0], caption, "end")
+    second, other, pooled = _encode(CLIPTextModelWithProjection, base, "_2", weights[1], caption, "zero")
     if index != other or len(first) != len(second) or pooled is None:
         raise WeightsError(f"{base}: its two tokenizers do not put {WORD!r} at one place: {index} and {other}")
     return Prompt(torch.cat([first, second], dim=1), pooled, index)
@@ -79,33 +79,10 @@ def text_layout(network: Any) -> Layout:
 
 @torch.no_grad()
 def _encode(
-    kind: Any, base: Path, suffix: str, weights: Path, caption: str
+    kind: Any, base: Path, suffix: str, weights: Path, caption: str, padding: Padding
 ) -> tuple[Float[Tensor, "n d"], int, Float[Tensor, "p"] | None]:
-    encoder = text_encoder(kind, base / f"text_encoder{suffix}", weights)
-    ids, index = _tokens(base / f"tokenizer{suffix}", caption)
-    length = encoder.config.max_position_embeddings
-    padding = 0 if suffix else ids[-1]  # the second encoder was trained with paddings of id 0, the first with ends
-    row = torch.tensor([(ids + [padding] * length)[:length]])
-    found = encoder(row, output_hidden_states=True)
+    encoder, folder = text_encoder(kind, base / f"text_encoder{suffix}", weights), base / f"tokenizer{suffix}"
+    row = token_row(folder, caption, encoder.config.max_position_embeddings, padding)
+    found = encoder(torch.tensor([row]), output_hidden_states=True)
     pooled = found.text_embeds[0] if hasattr(found, "text_embeds") else None
-    return found.hidden_states[-2][0], index, pooled
-
-
-def _tokens(folder: Path, caption: str) -> tuple[list[int], int]:
-    """Return the caption's ids, start and end included, and the place of the word *face*."""
-    from transformers import CLIPTokenizer
-
-    try:
-        tokenizer = CLIPTokenizer.from_pretrained(folder, local_files_only=True)
-        ids = list(tokenizer(caption).input_ids)
-        word = list(tokenizer(WORD, add_special_tokens=False).input_ids)
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise WeightsError(
-            f"{folder}: is no CLIP tokenizer ({reason}); fetch the base's {folder.name}/ again"
-        ) from None
-    if len(word) != 1 or ids.count(word[0]) != 1:
-        raise WeightsError(
-            f"{folder}: {caption!r} must hold {WORD!r} once, as one token; here it is {len(word)} tokens"
-        )
-    return ids, ids.index(word[0])
+    return found.hidden_states[-2][0], face_place(folder, caption, row), pooled

@@ -13,6 +13,7 @@ from keepface.published.files import Release, releases_of
 from keepface.weights.store import CardState, sha256
 
 Hub = Literal["cache", "download"]
+INSIGHTFACE = Path(".insightface") / "models"  # in the user's own folder: where insightface keeps its packs
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,8 @@ class Sources:
 def gather(family: str, folders: Sequence[Path], hub: Hub) -> Sources:
     """Find every file of a family: in the folders in their order, then in the hub's cache or on the hub.
 
-    In a folder a file is looked for below OWNER/NAME/, NAME/ and the folder itself.
+    In a folder a file is looked for below OWNER/NAME/, NAME/ and the folder itself; what is on no hub below NAME/NAME/
+    too, and where insightface keeps its packs.
 
     Raises:
         WeightsError: an unknown family, no such folder, or files that are nowhere; the text says how to get them.
@@ -63,13 +65,26 @@ def find(release: Release, names: Sequence[str], folders: Sequence[Path], hub: H
         HashMismatchError: it is not the one that its publisher names.
         WeightsError: the hub can't be asked.
     """
-    places = [folder / inside for folder in folders for inside in (release.hub or release.folder, release.folder, "")]
+    places = _places(release, folders)
     local = next((place / name for name in names for place in places if (place / name).is_file()), None)
     path = local or (_from_hub(release, names, hub) if release.hub else None)
     wanted = next((release.sha256[name] for name in names if name in release.sha256), None)
     if path and wanted and (got := sha256(path)) != wanted:
         raise HashMismatchError(f"{path}: SHA-256 is {got}, {release.hub} names {wanted}; fetch or copy it again")
     return path
+
+
+def _places(release: Release, folders: Sequence[Path]) -> list[Path]:
+    """List where a release's files may be; what is on no hub is unpacked by hand, or by insightface in its own folder.
+
+    insightface's archives unpack to NAME/NAME/ where they are unpacked into a folder of their name.
+    """
+    inside = [release.hub or release.folder, release.folder]
+    own = []
+    if not release.hub:
+        inside.append(f"{release.folder}/{release.folder}")
+        own = [Path.home() / INSIGHTFACE / release.folder, Path.home() / INSIGHTFACE / release.folder / release.folder]
+    return [folder / part for folder in folders for part in (*inside, "")] + own
 
 
 def _from_hub(release: Release, names: Sequence[str], hub: Hub) -> Path | None:
@@ -93,7 +108,10 @@ def _from_hub(release: Release, names: Sequence[str], hub: Hub) -> Path | None:
 
 def _how_to_get(release: Release) -> str:
     if not release.hub:
-        return f"by hand from {release.page} into FOLDER/{release.folder}, and name it: --from FOLDER"
+        return (
+            f"by hand from {release.page}: unpack {release.folder}.zip into FOLDER/{release.folder}, "
+            "and name it: --from FOLDER"
+        )
     return f"from {release.hub} (keepface weights fetch {release.family} --accept-licence)"
 
 

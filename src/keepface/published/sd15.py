@@ -145,7 +145,7 @@ def base_alone(sources: Sources, resolution: int) -> Family:
         unet=networks["unet"],
         vae=networks["vae"],
         scheduler=published_scheduler(plan, str(plan.get("prediction_type", "epsilon"))),
-        prompt=constant_prompt(folder, sources.path("base", "text_encoder/model.fp16.safetensors")),
+        prompt=constant_prompt(folder, sources.path("base", "text_encoder/model.fp16.safetensors"), "end"),
     ).to(torch.device("cpu"), torch.float32)
 
 
@@ -162,12 +162,16 @@ def image_tower(tensors: Mapping[str, Tensor], config: Mapping[str, Any], where:
 def tower_config(folder: Path) -> dict[str, Any]:
     """Read the image tower's config from CLIP's whole one, or from one of the tower alone.
 
+    How wide the projection is, CLIP's own level says: below `vision_config` many published files keep a default, 512,
+    that the whole model never looks at.
+
     Raises:
         WeightsError: it is missing or damaged.
     """
     whole = read_config(folder)
     tower = dict(whole.get("vision_config") or whole)
-    tower.setdefault("projection_dim", whole.get("projection_dim", 1024))
+    if "projection_dim" in whole:
+        tower["projection_dim"] = whole["projection_dim"]
     return tower
 
 

@@ -41,27 +41,44 @@ LEFT_OUT = {  # how a published name begins: why it is not used
     "sqrt_recip_alphas_cumprod": SCHEDULE,
     "sqrt_recipm1_alphas_cumprod": SCHEDULE,
     "posterior_": SCHEDULE,
+    "logvar": "weights of the loss at each time, which sampling does not look at",
+    "model_ema.": "a running average; StableSR's configs say use_ema: False, so its own scripts leave it out",
     "callbacks.": TRAINER,
     "optimizer_states.": TRAINER,
     "lr_schedulers.": TRAINER,
     "loops.": TRAINER,
 }
-INERT = ("pytorch_lightning.callbacks.model_checkpoint.ModelCheckpoint",)  # named by the trainer, never run
+INERT = (  # what the trainer names beside the weights: its callback, and numbers of numpy's; never run
+    "pytorch_lightning.callbacks.model_checkpoint.ModelCheckpoint",
+    "numpy.core.multiarray.scalar",
+    "numpy._core.multiarray.scalar",
+    "numpy.dtype",
+)
 STATE = "state_dict."
 
 
 @dataclass(frozen=True)
 class Release:
-    """What a published checkpoint predicts, and the side of the squares it was trained on, px."""
+    """What a published checkpoint predicts, the side of the squares it was trained on, px, and what to know of it.
+
+    steps: of the sampler, unless a call says otherwise; 0 is the card's own number.
+    """
 
     prediction: str
     resolution: int = 512
+    caution: str = ""
+    steps: int = 0
 
 
 RELEASES = {  # [StableSR]
     "stablesr_000117.ckpt": Release("epsilon"),
     "stablesr_768v_000139.ckpt": Release("v_prediction", 768),
-    "face_stablesr_000050.ckpt": Release("v_prediction"),
+    "stablesr_turbo.ckpt": Release("epsilon", steps=4),
+    "face_stablesr_000050.ckpt": Release(
+        "v_prediction",
+        caution="made to be drawn towards what CodeFormer makes of the same face, which keepface does not do; alone "
+        "its results are bad, as its author says; stablesr_000117.ckpt restores without",
+    ),
 }
 
 
@@ -142,15 +159,19 @@ def convert(sources: Sources, out: Path, settings: Sd21Settings) -> None:
             name="sd21",
             resolution=settings.resolution or release.resolution,
             latent_scale=latent_scale(vae),
+            steps=release.steps or FamilyCard.steps,
             licence="non-commercial (StableSR)",
             trained_on=("LAION-5B, filtered (the base)", "DIV2K, DIV8K, Flickr2K, OST and FFHQ (StableSR)"),
             terms=conditions("sd21"),
-            history=(f"converted from {checkpoint.name}",),
+            history=(
+                f"converted from {checkpoint.name}; prompts padded with id 0",
+                *([f"{checkpoint.name}: {release.caution}"] if release.caution else []),
+            ),
         ),
         unet=networks.unet,
         vae=networks.vae,
         scheduler=published_scheduler(plan, release.prediction),
-        prompt=constant_prompt(base, sources.path("base", "text_encoder/model.fp16.safetensors")),
+        prompt=constant_prompt(base, sources.path("base", "text_encoder/model.fp16.safetensors"), "zero"),
     ).to(torch.device("cpu"), torch.float32)
     family.save_pretrained(out)
     PFStorer(family, networks.time_aware, networks.sft, method).save(out)

@@ -19,12 +19,14 @@ from keepface.diffusion.family import IMAGE_ENCODER, RECOGNISER, Family, FamilyC
 from keepface.errors import WeightsError
 from keepface.identity.clip import empty_tower, tower_layout, write_tower
 from keepface.methods.faceme import FaceMe, FaceMeSettings, IDEncoder, Mix
-from keepface.published.dual_caption import CAPTION, dual_prompt
+from keepface.published.dual_caption import dual_prompt
 from keepface.published.files import conditions
 from keepface.published.gather import Sources
 from keepface.published.networks import empty_network, fill, renamed_attention
 from keepface.published.pipeline import latent_scale, read_config
 from keepface.published.recogniser import copy_recogniser
+from keepface.published.token_row import CAPTION
+from keepface.seeds import derive
 from keepface.weights.layout import Layout, check_layout, take
 from keepface.weights.pickles import read_pickle
 from keepface.weights.store import read_safetensors
@@ -43,12 +45,14 @@ class SdxlSettings:
 
     caption: the constant prompt, in which the word *face* stands once.
     guidance: where a call leaves it open.
+    fresh_mixer: the mixer begins from nothing, for a stage I of one's own; the family restores nobody before that.
     The others are the `Quirks` of the same name; other values are for weights that were trained so.
     """
 
     caption: str = CAPTION
     resolution: int = 512
     guidance: float = 5.0
+    fresh_mixer: bool = False
     swaps_channels: bool = True
     control_range: Literal["signed", "unit"] = "signed"
     square_ids: bool = True
@@ -73,8 +77,12 @@ def convert(sources: Sources, out: Path, settings: SdxlSettings) -> None:
     encoder.settings = replace(encoder.settings, control_channels=channels)
     family = _base(sources, settings, published if settings.photomaker_lora else {})
     family.save_pretrained(out)
+    if settings.fresh_mixer:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derive(0, "mixer"))
+            encoder.mix = Mix(encoder.settings)
     method = FaceMe(family, controlnet, encoder)
-    method.has_trained_control = True
+    method.has_trained_control = not settings.fresh_mixer  # the released ControlNet knows the released mixer's tokens
     method.save(out)
     del tower[SECOND]
     write_tower(tower, config, out / IMAGE_ENCODER)
