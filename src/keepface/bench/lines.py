@@ -5,7 +5,7 @@ from pathlib import Path
 
 from keepface.bench.settings import BenchSettings, Blind
 from keepface.bench.suite import Row, Suite
-from keepface.methods import METHODS
+from keepface.methods import ONE_PASS, title_of
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ def systems(settings: BenchSettings) -> tuple[System, ...]:
         return (System("", *pairs[0]),)
     several = len(settings.families) > 1
     return tuple(
-        System(METHODS[method].__name__ + (f" on {_short(family, settings)}" if several else ""), family, method)
+        System(title_of(method) + (f" on {_short(family, settings)}" if several else ""), family, method)
         for family, method in pairs
     )
 
@@ -44,10 +44,12 @@ def lines(suite: Suite, settings: BenchSettings) -> tuple[Line, ...]:
     families_seen: set[str] = set()
     for system in systems(settings):
         for row in suite.rows:
-            if row.how == "copy" or (row.how == "round trip" and system.family in families_seen):
+            has_none = system.family in families_seen or system.method in ONE_PASS
+            if row.how == "copy" or (row.how == "round trip" and has_none):
                 continue
             found.append(Line(_name(system, row, settings), row, system))
-        families_seen.add(system.family)
+        if system.method not in ONE_PASS:
+            families_seen.add(system.family)
     for blind in settings.blind:
         row = Row(f"{blind.name} (blind)", f"restored without references by {Path(blind.path).name}", how="blind")
         found.append(Line(row.name, row, blind))
@@ -77,7 +79,7 @@ def comparisons(suite: Suite, settings: BenchSettings) -> list[tuple[str, str]]:
 def varied(suite: Suite, settings: BenchSettings) -> dict[str, tuple[str, ...]]:
     """Return, for each system, the lines that Identity Variance is over."""
     rows = [row for row in suite.rows if row.name in suite.varied]
-    titles = {system: system.label or METHODS[system.method].__name__ for system in systems(settings)}
+    titles = {system: system.label or title_of(system.method) for system in systems(settings)}
     return {title: tuple(_name(system, row, settings) for row in rows) for system, title in titles.items()}
 
 

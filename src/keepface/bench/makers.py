@@ -25,6 +25,7 @@ from keepface.engine.photo import Squares
 from keepface.faces.align import FFHQ_SIDE
 from keepface.identity.embed import IdentityFeatures
 from keepface.image.size import resize
+from keepface.methods.method import OnePass
 from keepface.seeds import numpy_generator
 
 CPU = torch.device("cpu")
@@ -77,8 +78,8 @@ class SquareRestorer(Squares, Protocol):
     """What a suite asks of a restorer."""
 
     @property
-    def method(self) -> WithFamily:
-        """The published system it restores by."""
+    def method(self) -> WithFamily | OnePass:
+        """The method it restores by."""
         ...
 
     @property
@@ -174,8 +175,11 @@ class SystemMaker:
 
     @property
     def card(self) -> dict[str, Any]:
-        """Return the family's card."""
-        return to_dict(self._restorer.method.family.card)
+        """Return the family's card; of a one-pass method its name and its weights' SHA-256."""
+        method = self._restorer.method
+        if isinstance(method, OnePass):
+            return {"method": method.name, "sha256": method.sha256}
+        return to_dict(method.family.card)
 
     def leaders(self, row: Row, target: Target) -> tuple[int, ...]:
         """Return the photos that lead, chosen by their points where the row says so."""
@@ -183,13 +187,14 @@ class SystemMaker:
 
     def make(self, batch: Batch) -> Made:
         """Restore, or send the truths through the autoencoder; embedding the references is not timed."""
-        family, size, measured = self._restorer.method.family, self._restorer.size, batch.lows.shape[-1]
+        method, size, measured = self._restorer.method, self._restorer.size, batch.lows.shape[-1]
         given = batch.truths if batch.row.how == "round trip" else batch.lows
         given = resize(given, (size, size), "bicubic")
         references = [self._references(batch.row, target) for target in batch.targets]
-        with Watch(family.device) as watch:
+        with Watch(method.device if isinstance(method, OnePass) else method.family.device) as watch:
             if batch.row.how == "round trip":
-                pictures = family.decode(family.encode(given))
+                assert not isinstance(method, OnePass), "lines() leaves out what a method without autoencoder can't do"
+                pictures = method.family.decode(method.family.encode(given))
             else:
                 pictures = self._restorer.restore_squares(given, references, self._settings.restore, batch.seeds)
         pictures = resize(pictures.float().cpu(), (measured, measured), "bicubic")

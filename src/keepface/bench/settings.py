@@ -7,7 +7,7 @@ from keepface.bench.suite import Suite
 from keepface.degrade.chains import PRESETS
 from keepface.engine.settings import RestoreSettings
 from keepface.errors import RecipeError
-from keepface.methods import METHODS
+from keepface.methods import method_names
 from keepface.metrics.table import DEFAULT_METRICS, SET_METRICS
 from keepface.metrics.table import METRICS as PICTURE_METRICS
 
@@ -47,7 +47,7 @@ class BenchSettings:
         known = [*PICTURE_METRICS, *SET_METRICS]
         for what, given, names in (
             ("metric", self.metrics, known),
-            ("method", self.methods, list(METHODS)),
+            ("method", self.methods, list(method_names())),
             ("preset", self.presets, list(PRESETS)),
         ):
             unknown = [name for name in given if name not in names]

@@ -17,7 +17,9 @@ Families = Annotated[
     list[str] | None,
     typer.Option(help=f"Networks: a bundled name, a folder or a hub id{NAMES}.", show_default="compact"),
 ]
-Methods = Annotated[list[str] | None, typer.Option(help=f"Published systems{NAMES}.", show_default="faceme")]
+Methods = Annotated[
+    list[str] | None, typer.Option(help=f"Published systems{NAMES}.", show_default="faceme, of suite guided guided")
+]
 BlindOnes = Annotated[
     list[str] | None, typer.Option(help="A restorer without references, NAME=FILE.safetensors; may be given again.")
 ]
@@ -78,12 +80,13 @@ def bench(
     from keepface.bench.run import run_suite
     from keepface.bench.settings import BenchSettings, parse_blind
     from keepface.engine.settings import RestoreSettings
+    from keepface.methods import ONE_PASS
     from keepface.metrics.table import METRICS, SET_METRICS
 
     named = _names(metric)
     settings = BenchSettings(
         families=_names(family) or ("compact",),
-        methods=_names(method) or ("faceme",),
+        methods=_names(method) or (suite if suite in ONE_PASS else "faceme",),
         blind=tuple(parse_blind(item) for item in blind or ()),
         device=device,
         restore=RestoreSettings(

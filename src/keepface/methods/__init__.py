@@ -35,6 +35,12 @@ def method_names() -> tuple[str, ...]:
     return (*ONE_PASS, *METHODS)
 
 
+def title_of(name: str) -> str:
+    """Return a method's name as tables show it."""
+    title: str = {**ONE_PASS, **METHODS}[name].__name__
+    return title
+
+
 def default_method(family: str | Path) -> str:
     """Return the method where none is named: `guided`; over a diffusion family that is named, FaceMe."""
     return DEFAULT if str(family) == BUNDLED or (Path(family) / WEIGHTS).is_file() else "faceme"
