@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from keepface.engine.consistency import MOST_DB, SHARES, consistency, fit_blur, gaussian
+from keepface.engine.consistency import MOST_DB, SHARES, consistency, fit_blur
+from keepface.image.gaussian import gaussian
 
 SIZE = 64
 

@@ -3,8 +3,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from keepface.engine.consistency import SHARES, gaussian, inner
+from keepface.engine.consistency import SHARES, inner
 from keepface.engine.evidence import TINTS, UNSEEN, Draws, Evidence, finer_than_photo, shares, spread_out, square_maps
+from keepface.image.gaussian import gaussian
 
 SIZE = 64
 

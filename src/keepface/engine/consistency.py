@@ -6,32 +6,16 @@ What degraded the photo is not known. It is taken for a Gaussian blur, of the wi
 the photo, and results are compared no finer than that blur leaves detail: noise and blocks of the photo are not detail.
 """
 
-import math
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn import functional
 
 from keepface.faces.paste import FEATHER
+from keepface.image.gaussian import fit_gaussian, gaussian
 
 # Widths that are tried, as shares of the square's side: none, then from half a pixel of 256 to 16 of them.
 SHARES = (0.0, *(2 ** (step / 4) / 512 for step in range(21)))
-REACH = 3.0  # sigmas at which the kernel ends
 MOST_DB = 96.0  # ours: 16 bits; equal pictures have no end
-
-
-def gaussian(image: Float[Tensor, "b 3 h w"], sigma: float) -> Float[Tensor, "b 3 h w"]:
-    """Blur by a Gaussian of `sigma` pixels, mirrored at the border; 0 leaves the picture as it is."""
-    if sigma <= 0:
-        return image
-    reach = min(math.ceil(REACH * sigma), min(image.shape[-2:]) - 1)
-    offsets = torch.arange(-reach, reach + 1, dtype=image.dtype)
-    window = torch.exp(-(offsets**2) / (2 * sigma**2))
-    window = (window / window.sum()).expand(3, 1, 1, -1)
-    wide = functional.pad(image, (reach,) * 4, mode="reflect")
-    rows = functional.conv2d(wide, window, groups=3)
-    return functional.conv2d(rows, window.transpose(2, 3), groups=3)
 
 
 def inner(image: Float[Tensor, "b 3 s s"]) -> Float[Tensor, "b 3 t t"]:
@@ -46,8 +30,7 @@ def fit_blur(low: Float[Tensor, "3 s s"], restored: Float[Tensor, "k 3 s s"]) ->
     sigma = argmin_s sum_k |G_s * y_k - x|^2, over the widths of SHARES.
     """
     side = low.shape[-1]
-    errors = [float((inner(gaussian(restored, share * side)) - inner(low[None])).square().mean()) for share in SHARES]
-    return SHARES[min(range(len(SHARES)), key=errors.__getitem__)] * side
+    return fit_gaussian(low, restored, [share * side for share in SHARES], round(FEATHER * side))
 
 
 def consistency(low: Float[Tensor, "3 s s"], restored: Float[Tensor, "k 3 s s"], sigma: float) -> Float[Tensor, "k"]:

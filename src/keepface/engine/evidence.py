@@ -14,8 +14,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from keepface.engine.consistency import fit_blur, gaussian, inner
+from keepface.engine.consistency import fit_blur, inner
 from keepface.faces.paste import paste
+from keepface.image.gaussian import gaussian
 
 DRAWS = 4  # ours: with fewer candidates than two, so many are drawn to measure their spread
 WINDOW = 1 / 32  # ours: sigma of the window that energies are averaged over, in sides of the square

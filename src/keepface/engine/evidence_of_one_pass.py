@@ -10,11 +10,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from keepface.engine.consistency import fit_blur, gaussian, inner
+from keepface.engine.consistency import fit_blur, inner
 from keepface.engine.evidence import UNSEEN, WINDOW, Evidence, Shares, spread_out
 from keepface.engine.photo import Look
 from keepface.engine.result import Restoration
 from keepface.engine.settings import RestoreSettings
+from keepface.image.gaussian import gaussian
 from keepface.methods.method import Led, OnePass, Taken
 
 
