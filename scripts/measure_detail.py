@@ -90,7 +90,7 @@ def say(what: str, way: str, values: list[float]) -> None:
 def curve(name: str, photos) -> None:
     """Print the mean power by frequency, relative to the coarse bands."""
     rows, length = [], 0
-    for pixels, points, side in photos:
+    for pixels, points, _ in photos:
         spectrum = face_spectrum(pixels, points)
         known = (spectrum.cycles >= REFERENCE[0]) & (spectrum.cycles <= REFERENCE[1])
         rows.append(

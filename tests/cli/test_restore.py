@@ -18,7 +18,10 @@ Results = Callable[[Result], list[dict[str, Any]]]
 pytestmark = pytest.mark.shared
 
 ROW = {"input", "output", "error", "seconds", "faces"}
-FACE = {"box", "person", "restored", "reason", "similarity", "same_person_probability", "seed", "method"}
+FACE = {
+    *("box", "person", "outcome", "restored", "reason", "reasons", "similarity"),
+    *("same_person_probability", "quality", "seed", "method"),
+}
 SIMILARITY = {"input_to_references", "output_to_references", "output_to_input"}
 
 

@@ -3,10 +3,13 @@
 from typing import TYPE_CHECKING, Any
 
 from keepface.cli.show import report, say
+from keepface.engine.reason_words import sentence
 from keepface.errors import KeepfaceError
 
 if TYPE_CHECKING:
     from keepface.engine.result import FaceResult, Restoration
+
+ASK = "if it is them, --only {number} restores it"
 
 
 def tell_done(row: dict[str, Any], restoration: "Restoration | None", as_json: bool) -> None:
@@ -31,22 +34,30 @@ def _face(face: "FaceResult") -> str:
         return ""
     before, after = face.similarity.input_to_references, face.similarity.output_to_references
     told = []
-    if before is not None and after is not None:
+    if face.same_person_probability is not None and (face.changed or face.person):
+        told.append(f"same person with probability {face.same_person_probability:.2f}")
+    if face.changed:
+        told.append(face.outcome)
+    if before is not None and after is not None and face.changed:
         told.append(f"likeness to the references {before:.2f} before, {after:.2f} after")
-    if before is not None and face.same_person_probability is not None and (face.restored or face.person):
-        told.append(f"same person {face.same_person_probability:.2f}")
-    if face.reason:
-        told.append(face.reason)
+    if face.quality is not None:
+        told.append(f"detail {face.quality.held_px_before:.0f} px before, {face.quality.held_px_after:.0f} px after")
+    why = sentence(face.reasons, face.outcome, ASK)
+    if why:
+        told.append(why)
     who = f", {face.person}" if face.person else ""
     return f" at {face.box[0]:.0f},{face.box[1]:.0f}{who}: {'; '.join(told)}" if told else ""
 
 
 def _done(restoration: "Restoration") -> str:
-    first = "cleaned and " if restoration.cleaned else ""
+    from keepface.engine.result import Counts
+
     if restoration.tiles:
+        first = "denoised and " if restoration.cleaned else ""
         height, width = restoration.image.pixels.shape[1:]
         return f"whole picture {first}restored by {restoration.tiles} tiles, {width} x {height} px"
     if restoration.faces[0].box is None:
         return "no face found, photo left as it is"
-    count = sum(face.restored for face in restoration.faces)
-    return f"{count} of {len(restoration.faces)} face{'s' if len(restoration.faces) > 1 else ''} {first}restored"
+    count = Counts.of(restoration.faces)
+    faces = f"{count.found} face{'s' if count.found > 1 else ''}"
+    return f"{faces}: {count.told}" if restoration.changed else f"nothing changed; {faces}"

@@ -15,13 +15,18 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
-from keepface.faces.align import ffhq_template, invert, similarity, transform
+from keepface.faces.align import ffhq_template, invert, scale_of, similarity, transform
 
-FACE = (0.5, 0.58, 0.30, 0.36)  # ours: middle and half axes of the ellipse that is looked at, in sides of the square
+Ellipse = tuple[float, float, float, float]  # middle, x and y, and half axes, in sides of the FFHQ square
+FACE: Ellipse = (0.5, 0.58, 0.30, 0.36)  # ours: what is looked at, from brows to chin
+PARTS: dict[str, tuple[Ellipse, ...]] = {  # ours: what a face is known by
+    "eyes": ((0.377, 0.469, 0.1, 0.07), (0.623, 0.469, 0.1, 0.07)),
+    "mouth": ((0.502, 0.725, 0.17, 0.09),),
+}
+PART_BAND = (6.0, 24.0)  # ours: cycles a side, which draw eyes and mouth
 BANDS_PER_OCTAVE = 3
 COARSEST = 3.0  # cycles a side: the eyes lie half a cycle apart
 REFERENCE = (3.0, 8.0)  # ours: cycles a side; every face that is found holds these
@@ -48,12 +53,20 @@ class Spectrum:
     cycles: Float[np.ndarray, "k"]  # a side, middle of each band
     power: Float[np.ndarray, "k"]
     noise: Float[np.ndarray, "k"]
+    shares: Float[np.ndarray, "k"]  # of all frequencies, that a band lets through
+    parts: dict[str, Float[np.ndarray, "k"]]  # power in each of `PARTS`
     shrunk: int = 1  # by how much the photo was shrunk first
 
     @property
     def signal(self) -> Float[np.ndarray, "k"]:
         """Return the power that is not noise."""
         return np.maximum(self.power - self.noise, 0)
+
+    def contrast(self, part: str) -> float:
+        """Return the contrast of eyes or mouth, noise taken off: a standard deviation in shares of white."""
+        drawn = (self.cycles >= PART_BAND[0]) & (self.cycles <= PART_BAND[1])
+        power = (self.parts[part] - self.noise) * self.shares
+        return float(np.sqrt(max(power[drawn].sum(), 0.0)))
 
 
 @dataclass(frozen=True)
@@ -112,63 +125,72 @@ def sharpness(spectrum: Spectrum) -> Float[np.ndarray, "k"]:
 def face_spectrum(image: Float[Tensor, "3 h w"], points: Float[np.ndarray, "5 2"]) -> Spectrum:
     """Measure the spectrum of a face's brightness, in the ellipse from brows to chin."""
     matrix = similarity(points, ffhq_template(1))
-    back = invert(matrix)
-    side = float(np.hypot(back[0, 0], back[1, 0]))
-    grey, inside = _region(image, matrix, back, side)
+    side = 1 / scale_of(matrix)
+    grey, there = _region(image, matrix, side)
     shrunk = max(1, int(np.ceil(side / MOST_PX)))
     if shrunk > 1:
         size = (grey.shape[1] // shrunk, grey.shape[0] // shrunk)
-        grey, inside = (cv2.resize(item, size, interpolation=cv2.INTER_AREA) for item in (grey, inside))
+        grey, there = (cv2.resize(item, size, interpolation=cv2.INTER_AREA) for item in (grey, there))
     sampled = side / shrunk
+    inside = _within(there, FACE).astype(np.float32)
+    parts = {name: np.any([_within(there, one) for one in places], axis=0) for name, places in PARTS.items()}
     count = 1 + int(np.floor(BANDS_PER_OCTAVE * np.log2(max(LAST * sampled, 2 * REFERENCE[1]) / COARSEST)))
     cycles = COARSEST * 2 ** (np.arange(count) / BANDS_PER_OCTAVE)
-    fewest = [FEWEST] * (count - 1) + [FEWEST_FINEST]
-    bands = [_band(grey, inside, k / sampled, least) for k, least in zip(cycles, fewest, strict=True)]
-    power, noise = (np.array(values) for values in zip(*bands, strict=True))
-    for band in range(count - 2, -1, -1):  # where there are too few places, noise is taken for white
+    power, noise, shares = (np.zeros(count) for _ in range(3))
+    of_parts = {name: np.zeros(count) for name in parts}
+    for band, frequency in enumerate(cycles / sampled):
+        filtered, shares[band] = _filtered(grey, frequency)
+        squared = (filtered**2 / max(shares[band], 1e-12)).astype(np.float32)
+        power[band] = squared[inside > 0].mean() if inside.any() else 0.0
+        freedom = shares[band] * round(PLACE / frequency) ** 2
+        noise[band] = _quiet(squared, inside, frequency, freedom, FEWEST_FINEST if band == count - 1 else FEWEST)
+        for name, where in parts.items():
+            of_parts[name][band] = squared[where].mean() if where.any() else 0.0
+    for band in range(count - 2, -1, -1):
         if np.isnan(noise[band]):
             noise[band] = noise[band + 1]
-    noise = np.nan_to_num(noise)
-    return Spectrum(side, cycles, power, np.minimum(noise, power), shrunk)
+    return Spectrum(side, cycles, power, np.fmin(np.nan_to_num(noise), power), shares, of_parts, shrunk)
 
 
 def _region(
-    image: Float[Tensor, "3 h w"], matrix: np.ndarray, back: np.ndarray, side: float
-) -> tuple[Float[np.ndarray, "h2 w2"], Float[np.ndarray, "h2 w2"]]:
-    """Cut the face's rectangle out of the photo, in grey, and say where in it the face is (1, else 0)."""
+    image: Float[Tensor, "3 h w"], matrix: Float[np.ndarray, "2 3"], side: float
+) -> tuple[Float[np.ndarray, "h2 w2"], Float[np.ndarray, "h2 w2 2"]]:
+    """Cut the face's rectangle out of the photo, in grey, and say where in the face's square its pixels are."""
     height, width = image.shape[1:]
     x, y, across, down = FACE
     edge = np.array([[x - across, y - down], [x + across, y - down], [x - across, y + down], [x + across, y + down]])
-    reach, rim = transform(edge, back), 0.1 * side
+    reach, rim = transform(edge, invert(matrix)), 0.1 * side
     left, top = (int(max(0, np.floor(low - rim))) for low in reach.min(0))
-    right, bottom = (int(min(most, np.ceil(high + rim) + 1)) for most, high in zip((width, height), reach.max(0)))
-    right, bottom = max(right, left + 1), max(bottom, top + 1)
+    far = zip((width, height), reach.max(0), strict=True)
+    right, bottom = (int(min(most, np.ceil(high + rim) + 1)) for most, high in far)
     left, top = min(left, width - 1), min(top, height - 1)
+    right, bottom = max(right, left + 1), max(bottom, top + 1)
     grey = image[:, top:bottom, left:right].mean(0).detach().cpu().float().numpy()
-    ys, xs = np.mgrid[top : top + grey.shape[0], left : left + grey.shape[1]]
+    ys, xs = np.mgrid[top:bottom, left:right]
     there = transform(np.stack([xs.ravel(), ys.ravel()], axis=1).astype(np.float64), matrix)
-    inside = (((there[:, 0] - x) / across) ** 2 + ((there[:, 1] - y) / down) ** 2 <= 1).reshape(grey.shape)
-    return np.ascontiguousarray(grey), inside.astype(np.float32)
+    return np.ascontiguousarray(grey), there.reshape(*grey.shape, 2)
 
 
-def _band(grey: np.ndarray, inside: np.ndarray, frequency: float, fewest: int) -> tuple[float, float]:
-    """Return the power of a band a third of an octave to both sides, per frequency, and its noise.
+def _within(there: Float[np.ndarray, "h w 2"], ellipse: Ellipse) -> Bool[np.ndarray, "h w"]:
+    x, y, across, down = ellipse
+    inside: np.ndarray = ((there[..., 0] - x) / across) ** 2 + ((there[..., 1] - y) / down) ** 2 <= 1
+    return inside
 
-    The noise is NaN where the face has fewer places than `fewest`.
+
+def _quiet(squared: np.ndarray, inside: np.ndarray, frequency: float, freedom: float, fewest: int) -> float:
+    """Return the power of a band in the quietest places, which is the noise's; NaN where a face has too few places.
+
+    `freedom` is how many independent values a place holds. The mean of so many squares of normal values has a known
+    quantile. [Wilson and Hilferty 1931]
     """
-    filtered, share = _filtered(grey, frequency)
-    squared = filtered**2 / max(share, 1e-12)
-    weight = max(float(inside.sum()), 1.0)
-    power = float((squared * inside).sum()) / weight
     side = max(3, round(PLACE / frequency))
-    places = weight / side**2
-    if places < fewest:
-        return power, float("nan")
+    if inside.sum() / side**2 < fewest:
+        return float("nan")
     near = cv2.blur(inside, (side, side))
-    local = cv2.blur(squared.astype(np.float32) * inside, (side, side)) / np.maximum(near, 1e-6)
-    freedom = max(share * side**2, 1.0)  # independent values in a place
-    bias = max((1 - 2 / (9 * freedom) + QUIET_Z * np.sqrt(2 / (9 * freedom))) ** 3, 0.1)  # Wilson and Hilferty 1931
-    return power, float(np.quantile(local[(inside > 0) & (near > 0.5)], QUIET)) / bias
+    local = cv2.blur(squared * inside, (side, side)) / np.maximum(near, 1e-6)
+    spread = 2 / (9 * max(freedom, 1.0))
+    bias = max((1 - spread + QUIET_Z * np.sqrt(spread)) ** 3, 0.1)
+    return float(np.quantile(local[(inside > 0) & (near > 0.5)], QUIET)) / bias
 
 
 def _filtered(grey: np.ndarray, frequency: float) -> tuple[np.ndarray, float]:
