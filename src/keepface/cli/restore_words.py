@@ -1,5 +1,6 @@
 """What `keepface restore` says of each photo and each face."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from keepface.cli.show import report, say
@@ -26,6 +27,17 @@ def tell_done(row: dict[str, Any], restoration: "Restoration | None", as_json: b
     for number, face in enumerate(restoration.faces, 1):
         if words := _face(face):
             say(f"  face {number}{words}")
+
+
+def tell_sum(rows: Sequence[dict[str, Any]]) -> None:
+    """Say in one line what became of several photos: what was restored, denoised and unchanged apart."""
+    if len(rows) < 2:
+        return
+    failed = sum(bool(row["error"]) for row in rows)
+    faces = [face["outcome"] for row in rows for face in row["faces"] if face["box"] is not None]
+    words = ("restored", "denoised", "unchanged")
+    told = ", ".join(f"{faces.count(word)} {word}" for word in words)
+    say(f"{len(rows)} photos, {len(faces)} faces: {told}{f'; {failed} photos failed' if failed else ''}")
 
 
 def _face(face: "FaceResult") -> str:

@@ -25,6 +25,7 @@ from keepface.errors import PhotoError, TooLargeError
 from keepface.faces.align import align_ffhq, ffhq_template, similarity
 from keepface.faces.face import Face
 from keepface.faces.paste import paste
+from keepface.faces.tones import Tones, tones_of
 from keepface.identity.embed import IdentityFeatures, square_face
 from keepface.image.colour import to_grey
 from keepface.image.files import Photo, with_pixels
@@ -98,6 +99,7 @@ class Look:
     is_aligned: bool
     seed: int
     left_out: tuple[LeftOut, ...] = ()
+    tones: tuple[Tones, ...] = ()  # of each square: how flat tones were stretched; `squares` are stretched already
 
     @property
     def led_by(self) -> list[References]:
@@ -152,10 +154,12 @@ def look_at(
     if not settings.keep_worse:
         plans = [_worth_it(photo, plan, restorer.size, is_aligned) for plan in plans]
     squares, matrices = _squares(photo, plans, restorer.size, is_aligned)
+    tones = tuple(tones_of(square) for square in squares)
+    squares = [own.there(square) for own, square in zip(tones, squares, strict=True)]
     stacked = torch.stack(squares) if squares else torch.zeros(0, 3, restorer.size, restorer.size)
     leading = [references] if isinstance(references, References) else [plan.led_by for plan in plans if plan.led_by]
     left_out = tuple(item for one in leading for item in one.left_out)  # nobody leads two faces of a photo
-    return Look(photo, tuple(plans), stacked, tuple(matrices), is_aligned, seed, left_out)
+    return Look(photo, tuple(plans), stacked, tuple(matrices), is_aligned, seed, left_out, tones)
 
 
 @torch.no_grad()
@@ -327,7 +331,8 @@ def _squares(
 def _painted(
     look: Look, picture: Photo, square: Float[Tensor, "3 s s"], place: int, settings: RestoreSettings
 ) -> Photo:
-    """Paste a square into a picture in the place it was cut from; an aligned photo becomes the square."""
+    """Paste a square, in the photo's own tones, where it was cut from; an aligned photo becomes the square."""
+    square = look.tones[place].back(square) if look.tones else square
     if look.photo.is_grey and settings.keep_grey:
         square = to_grey(square)
     if look.is_aligned:

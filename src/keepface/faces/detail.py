@@ -11,7 +11,7 @@ frequency that is still on the line and above the noise, k cycles a side, is wha
 All is measured on the photo's own pixels; a turned face is not drawn upright, which would blur it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -32,6 +32,7 @@ COARSEST = 3.0  # cycles a side: the eyes lie half a cycle apart
 REFERENCE = (3.0, 8.0)  # ours: cycles a side; every face that is found holds these
 SLOPE = 3.3  # by what power of frequency the power of a sharp face falls; see `scripts/measure_detail.py`
 SHARE = 0.25  # ours: of the power a sharp face would have, or this one has an octave before; below it nothing is held
+ROUGH = 1.1  # ours: times that power; in a small sharp face calm places have up to so much, and it is no noise
 LAST = 0.44  # of the sampling frequency: finer bands reach into its corners
 QUIET = 0.15  # ours: the quietest share of the places, which hold noise and little else
 QUIET_Z = -1.036  # its quantile of the normal distribution
@@ -73,11 +74,13 @@ class Spectrum:
 class Detail:
     """What a face holds: as much as `held_px` pixels a side can, of the `side_px` that its square has; and its noise.
 
-    Sides are those of the FFHQ square; `noise` is a standard deviation in shares of white.
+    Sides are those of the FFHQ square. `filled_px` is how many are filled with anything, detail or noise. `noise` is a
+    standard deviation in shares of white, 0 where even calm places of a sharp face are as rough.
     """
 
     side_px: float
     held_px: float
+    filled_px: float
     noise: float
 
 
@@ -92,11 +95,15 @@ def measure_detail(image: Float[Tensor, "3 h w"], points: Float[np.ndarray, "5 2
 
 def detail_of(spectrum: Spectrum) -> Detail:
     """Return what a face of such a spectrum holds: up to where it first leaves a sharp face's line, or meets noise."""
-    held = held_cycles(spectrum)
-    last = LAST * spectrum.side / spectrum.shrunk
-    held_px = spectrum.side / spectrum.shrunk if held >= spectrum.cycles[-1] else min(2 * held, 2 * last)
-    fine = spectrum.noise[len(spectrum.noise) // 2 :]
-    return Detail(spectrum.side, float(held_px), float(np.sqrt(np.median(fine))))
+    sampled = spectrum.side / spectrum.shrunk
+
+    def pixels(cycles: float) -> float:
+        return sampled if cycles >= spectrum.cycles[-1] else 2 * min(cycles, LAST * sampled)
+
+    filled = held_cycles(replace(spectrum, noise=np.zeros_like(spectrum.noise)))
+    rough = np.where(spectrum.noise > ROUGH * _line(spectrum), spectrum.noise, 0)
+    noise = float(np.sqrt(rough[np.searchsorted(spectrum.cycles, spectrum.cycles[-1] / 2) :].max()))
+    return Detail(spectrum.side, pixels(held_cycles(spectrum)), pixels(filled), noise)
 
 
 def held_cycles(spectrum: Spectrum) -> float:
@@ -116,10 +123,16 @@ def held_cycles(spectrum: Spectrum) -> float:
 
 def sharpness(spectrum: Spectrum) -> Float[np.ndarray, "k"]:
     """Return the power beyond noise in each band, as a share of what a sharp face of this contrast would have."""
+    return spectrum.signal / _line(spectrum)
+
+
+def _line(spectrum: Spectrum) -> Float[np.ndarray, "k"]:
+    """Return the power that a sharp face of this contrast would have."""
     line = spectrum.cycles**-SLOPE
     known = (spectrum.cycles >= REFERENCE[0]) & (spectrum.cycles <= REFERENCE[1])
     height = np.exp(np.mean(np.log(np.maximum(spectrum.signal[known], 1e-12) / line[known])))
-    return spectrum.signal / (height * line)
+    share: np.ndarray = height * line
+    return share
 
 
 def face_spectrum(image: Float[Tensor, "3 h w"], points: Float[np.ndarray, "5 2"]) -> Spectrum:
