@@ -73,7 +73,7 @@ def one_by_one(items: list[Item], studio: Studio) -> int:
     for item in items:
         restoration, _ = restore_by(studio.options, studio.restorer, read_photo(item.source), studio.references)
         restoration.save(item.output)
-        faces += sum(face.restored for face in restoration.faces)
+        faces += sum(face.changed for face in restoration.faces)
     return faces
 
 

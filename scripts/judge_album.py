@@ -79,9 +79,8 @@ def judge(restorer: Restorer, album: Path, row: dict, restoration: Restoration, 
             print(f"{row['photo']} {who or 'stranger':10} not found")
             continue
         if who is None:
-            counts["touched"] += face.restored or differs(before, restoration.image.pixels, face)
-        verdict = (face.reason or "drawn anew").split(":")[0].split(";")[0]
-        counts[f"verdict {verdict}"] += 1
+            counts["touched"] += face.changed or differs(before, restoration.image.pixels, face)
+        counts[f"verdict {face.outcome}"] += 1
         was, now = face.similarity.input_to_references, face.similarity.output_to_references
         likeness = "" if was is None or now is None else f"{was:.2f} -> {now:.2f}"
         chance = "" if face.same_person_probability is None else f"p {face.same_person_probability:.2f}"

@@ -44,7 +44,7 @@ def main() -> None:
         made = restore_photo(
             restorer, Photo(low), references(restorer, pack, target), RestoreSettings(), derive(0, target.person), True
         )
-        verdicts[(made.faces[0].reason or "drawn anew").split(":")[0]] += 1
+        verdicts[made.faces[0].outcome] += 1
         pair = (low, made.image.pixels)
         rows.append([[METRICS[name].function(picture, clean, instruments).value for name in NAMES] for picture in pair])
     report(np.array(rows), verdicts)

@@ -18,7 +18,10 @@ Results = Callable[[Result], list[dict[str, Any]]]
 pytestmark = pytest.mark.shared
 
 ROW = {"input", "output", "error", "seconds", "faces"}
-FACE = {"box", "person", "restored", "reason", "similarity", "same_person_probability", "seed", "method"}
+FACE = {
+    *("box", "person", "outcome", "restored", "reason", "reasons", "similarity"),
+    *("same_person_probability", "quality", "seed", "method"),
+}
 SIMILARITY = {"input_to_references", "output_to_references", "output_to_input"}
 
 
@@ -32,9 +35,9 @@ def lines(text: str) -> list[str]:
 
 def test_a_photo_is_restored_and_said_in_two_lines(keepface: Keepface, restorer: PlainRestorer, tmp_path: Path) -> None:
     out = tmp_path / "out.png"
-    result = keepface("restore", album("photos/00.jpg"), *refs(), "-o", out)
+    result = keepface("restore", album("photos/00.jpg"), *refs(), "-o", out, "--keep-worse")
     assert result.exit_code == 0, result.output
-    assert "1 of 1 face restored" in result.stdout and "likeness to the references" in result.stdout
+    assert "  1 face: 1 restored, " in result.stdout and "likeness to the references" in result.stdout
     assert len(lines(result.stdout)) == 2 and result.stderr == ""
     assert read_photo(out).pixels.shape == read_photo(album("photos/00.jpg")).pixels.shape
     assert restorer.calls[0]["references"] == [2]
@@ -44,12 +47,14 @@ def test_json_is_one_object_of_exactly_the_promised_keys(
     keepface: Keepface, restorer: PlainRestorer, results: Results, tmp_path: Path
 ) -> None:
     photo, out = album("photos/00.jpg"), tmp_path / "out.png"
-    result = keepface("restore", photo, *refs(), "-o", out, "--json", "--seed", 3)
+    result = keepface("restore", photo, *refs(), "-o", out, "--json", "--keep-worse", "--seed", 3)
     (row,) = results(result)
     (face,) = row["faces"]
     assert set(row) == ROW and set(face) == FACE and set(face["similarity"]) == SIMILARITY
     assert row["input"] == str(photo) and row["output"] == str(out) and row["error"] is None and row["seconds"] > 0
-    assert face["restored"] is True and face["reason"] is None and face["person"] is None
+    assert face["restored"] is True and face["outcome"] == "restored" and face["person"] is None
+    assert {reason["way"] for reason in face["reasons"]} == {"restored"} and "keep the old face" in face["reason"]
+    assert face["quality"]["held_px_before"] > 0
     assert face["seed"] == 3 and face["method"] == "plain"
     left, top, right, bottom = face["box"]
     assert 0 < left < right < 150 and 0 < top < bottom < 150
@@ -146,7 +151,17 @@ def test_a_reference_of_another_person_is_named_and_left_out(
     keepface: Keepface, restorer: PlainRestorer, results: Results, tmp_path: Path
 ) -> None:
     stranger = person(BEN)[0]
-    words = ("restore", album("photos/00.jpg"), *refs(), "--ref", stranger, "-o", tmp_path / "out.png", "--json")
+    words = (
+        "restore",
+        album("photos/00.jpg"),
+        *refs(),
+        "--ref",
+        stranger,
+        "-o",
+        tmp_path / "out.png",
+        "--json",
+        "--keep-worse",
+    )
     result = keepface(*words)
     assert result.exit_code == 0 and restorer.calls[0]["references"] == [2]
     assert f"reference {stranger} left out: shows another person" in result.stderr
@@ -186,19 +201,21 @@ def test_references_of_somebody_else_never_lead(
     out = tmp_path / "out.png"
     result = keepface("restore", person(BEN)[0], *refs(ANNA, 3), "-o", out, "--json")
     (face,) = results(result)[0]["faces"]
-    assert result.exit_code == 0 and restorer.calls[0]["references"] == [0]
-    assert face["restored"] and face["reason"].startswith("restored without references: ")
+    assert result.exit_code == 0 and restorer.calls == [] and face["outcome"] == "unchanged"
+    assert face["reason"].startswith("left as it was: hardly the person of the references")
     strict = keepface("restore", person(BEN)[0], *refs(ANNA, 3), "-o", tmp_path / "strict.png", "--strict")
-    assert strict.exit_code == 1 and "do not look like this person" in strict.stderr
+    assert strict.exit_code == 1 and "hardly the person of the references" in strict.stderr
     assert not (tmp_path / "strict.png").exists()
 
 
 def test_of_several_people_only_the_one_of_the_references_is_restored(
     keepface: Keepface, restorer: PlainRestorer, results: Results, tmp_path: Path
 ) -> None:
-    result = keepface("restore", album("clean/03.png"), *refs(BEN, 3), "-o", tmp_path / "out.png", "--json")
+    result = keepface(
+        "restore", album("clean/03.png"), *refs(BEN, 3), "-o", tmp_path / "out.png", "--json", "--keep-worse"
+    )
     faces = results(result)[0]["faces"]
-    assert sorted(str(face["reason"]) for face in faces) == ["None", "not this person", "not this person"]
+    assert sum(face["reason"] == "not this person" for face in faces) == 2
     assert sum(face["restored"] for face in faces) == 1
 
 

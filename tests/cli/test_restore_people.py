@@ -43,7 +43,7 @@ def test_each_face_gets_its_own_person_and_strangers_stay(
     assert [face["restored"] for face in faces] == [True, False, False]
     assert 0.5 < faces[0]["same_person_probability"] <= 1 and faces[1]["same_person_probability"] is None
     said = keepface(*words, "-o", tmp_path / "2.png").stdout
-    assert "1 of 3 faces restored" in said and ", ben: likeness to the references" in said and "same person" in said
+    assert "3 faces: 1 restored, 2 unchanged" in said and ", ben: same person with probability" in said
     assert said.count("nobody of the people given") == 2
 
 

@@ -222,7 +222,7 @@ def test_every_method_can_be_shown_cleaned_squares(cleaning_family: Path, tiny_r
 
 def test_results_say_that_a_photo_was_cleaned() -> None:
     def row(clean: bool, restored: bool) -> dict[str, object]:
-        face = FaceResult((0.0, 0.0, 4.0, 4.0), restored, None, Similarity(), 0, "plain")
+        face = FaceResult((0.0, 0.0, 4.0, 4.0), "restored" if restored else "unchanged", (), Similarity(), 0, "plain")
         image, settings = Photo(torch.zeros(3, 4, 4)), RestoreSettings()
         return Restoration(image, "old.jpg", (face,), 1.0, settings, cleaned=clean).to_json("new.png")
 

@@ -17,7 +17,7 @@ from ..toy import SIZE, draw_face
 from .plain_restorer import ANNA, PlainRestorer, album, landscape, person
 
 TRUSTING = RestoreSettings(same_person_floor=-1.0, keep_worse=True)
-FEW = RestoreSettings(steps=2, temperature=1.0)
+FEW = RestoreSettings(steps=2, temperature=1.0, keep_worse=True)
 
 
 class Wavering(PlainRestorer):

@@ -29,7 +29,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
 def result_in(folder: Path, ending: str) -> tuple[Path, Path]:
     photo = Photo(torch.rand(3, 48, 64, generator=torch.Generator().manual_seed(1)))
     write_photo(photo, folder / "old.jpg")
-    face = FaceResult((1.0, 2.0, 9.0, 9.0), True, None, Similarity(), 3, "faceme")
+    face = FaceResult((1.0, 2.0, 9.0, 9.0), "restored", (), Similarity(), 3, "faceme")
     marked = mark(Restoration(photo, "old.jpg", (face,), 1.0, RestoreSettings()), MAKER, OPTIONS)
     marked.save(folder / f"out{ending}")
     return folder / f"out{ending}", folder / "old.jpg"

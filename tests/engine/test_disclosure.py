@@ -8,6 +8,7 @@ from keepface.engine.disclosure import NOTHING, STATEMENT, Disclosed, difference
 from keepface.engine.evidence import Evidence, Shares
 from keepface.engine.provenance import Options
 from keepface.engine.ranking import Candidate
+from keepface.engine.reasons import Reason
 from keepface.engine.result import FaceResult, Restoration, Similarity
 from keepface.engine.settings import RestoreSettings
 from keepface.engine.sidecar import ReferenceHash, Sources, Written, describe
@@ -24,7 +25,17 @@ def disclosed(is_restored: bool = True) -> Disclosed:
     table = (Candidate(7, 0.5, 0.4, 30.0, 5.0, 1.5, True), Candidate(8, 0.4, 0.5, 29.0, None, -1.5))
     likeness = Similarity(0.123, 0.456, 0.789)
     box = (30.0, 10.0, 50.0, 20.0)
-    face = FaceResult(box, is_restored, "a <reason>", likeness, 7, "plain", "anna", 0.9, candidates=table)
+    face = FaceResult(
+        box,
+        "restored" if is_restored else "unchanged",
+        (Reason("unlikely_match", {"person": "anna", "probability": 0.01}),),
+        likeness,
+        7,
+        "plain",
+        "anna",
+        0.9,
+        candidates=table,
+    )
     maps = torch.zeros(3, 40, 60)
     maps[0] = 1
     evidence = Evidence(maps, (Shares(0, 0.7, 0.2, 0.1, 0.4),), 4)
@@ -55,7 +66,11 @@ def test_the_page_says_who_what_where_and_how_sure() -> None:
         assert said in page
     for said in ("0.123", "0.456", "0.789", "0.900", "70.0 %", "20.0 %", "10.0 %", "40.0 %", "7 (chosen)", "1.50"):
         assert said in page
-    assert "a &lt;reason&gt;" in page and "anna" not in page and "old.jpg" not in page
+    assert (
+        "most like somebody of the library, but hardly this person" in page
+        and "anna" not in page
+        and "old.jpg" not in page
+    )
 
 
 def test_the_page_is_whole_and_needs_nothing_from_anywhere() -> None:

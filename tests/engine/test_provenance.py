@@ -18,7 +18,9 @@ MAKER = Maker("faceme", "compact", "f" * 64, "a" * 64)
 
 def restoration(is_restored: bool = True) -> Restoration:
     photo = Photo(torch.rand(3, 16, 16), xmp=with_properties(None, {TITLE: "Grandmother"}))
-    face = FaceResult((1.0, 2.0, 9.0, 9.0), is_restored, None, Similarity(), 3, "faceme", person="anna")
+    face = FaceResult(
+        (1.0, 2.0, 9.0, 9.0), "restored" if is_restored else "unchanged", (), Similarity(), 3, "faceme", person="anna"
+    )
     return Restoration(photo, "old.jpg", (face,), 1.0, RestoreSettings())
 
 

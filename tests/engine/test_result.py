@@ -1,11 +1,14 @@
 import torch
 
-from keepface.engine.result import FaceResult, Restoration, Similarity, failed, skipped
+from keepface.engine.result import NO_FACE, FaceResult, Restoration, Similarity, failed, skipped
 from keepface.engine.settings import RestoreSettings
 from keepface.image.files import Photo
 
 ROW = ["input", "output", "error", "seconds", "faces"]
-FACE = ["box", "person", "restored", "reason", "similarity", "same_person_probability", "seed", "method"]
+FACE = [
+    *("box", "person", "outcome", "restored", "reason", "reasons", "similarity"),
+    *("same_person_probability", "quality", "seed", "method"),
+]
 SIMILARITY = ["input_to_references", "output_to_references", "output_to_input"]
 
 
@@ -14,7 +17,7 @@ def restoration(face: FaceResult) -> Restoration:
 
 
 def test_a_row_has_exactly_the_promised_keys_in_the_promised_order() -> None:
-    face = FaceResult((1.0, 2.0, 3.0, 4.0), True, None, Similarity(0.1, 0.2, 0.3), 7, "plain")
+    face = FaceResult((1.0, 2.0, 3.0, 4.0), "restored", (), Similarity(0.1, 0.2, 0.3), 7, "plain")
     row = restoration(face).to_json("new.png")
     assert list(row) == ROW
     assert list(row["faces"][0]) == FACE
@@ -30,6 +33,6 @@ def test_what_failed_or_was_skipped_is_told_in_the_same_keys() -> None:
 
 
 def test_a_photo_without_a_face_is_unchanged() -> None:
-    result = restoration(FaceResult(None, False, "no face", Similarity(), 0, "plain"))
+    result = restoration(FaceResult(None, "unchanged", (NO_FACE,), Similarity(), 0, "plain"))
     assert not result.changed
     assert result.to_json()["faces"][0]["box"] is None

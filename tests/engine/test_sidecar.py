@@ -41,7 +41,7 @@ def files(folder: Path, *names: str) -> list[Path]:
 @pytest.fixture
 def recipe(tmp_path: Path) -> Sidecar:
     photo, first, second = files(tmp_path, "old.jpg", "anna-1.jpg", "anna-2.jpg")
-    face = FaceResult((1.0, 2.0, 9.0, 9.0), True, None, Similarity(0.1, 0.2, 0.3), 3, "plain", person="anna")
+    face = FaceResult((1.0, 2.0, 9.0, 9.0), "restored", (), Similarity(0.1, 0.2, 0.3), 3, "plain", person="anna")
     result = Restoration(Photo(torch.zeros(3, 4, 4)), str(photo), (face,), 1.0, RestoreSettings())
     sources = sources_of(photo, [first, second], [1.0, 0.5])
     options = Options(RestoreSettings(steps=7, size=(40, 50), tile=True), seed=3, is_aligned=True, candidates=4)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from keepface.faces.harmonise import SHARPER, blur_of, draw_grain, match_blur, match_tint, measure_grain
+from keepface.faces.harmonise import MOST_GRAIN, SHARPER, blur_of, draw_grain, match_blur, match_tint, measure_grain
 from keepface.faces.paste import paste
 from keepface.image.colour import to_grey
 
@@ -122,3 +122,18 @@ def test_in_a_sepia_photo_the_face_turns_sepia_and_in_a_coloured_one_it_keeps_it
     coloured = ramp() * torch.tensor([1.0, 0.6, 0.4]).view(3, 1, 1)
     coloured[:, : SIDE // 2] = coloured[:, : SIDE // 2].flip(0)
     assert torch.equal(match_tint(face, coloured), face)
+
+
+@pytest.mark.parametrize("sigma", [0.06, 0.1, 0.3])
+def test_noise_stronger_than_film_has_is_not_painted_back(sigma: float) -> None:
+    pixels, mask = pasted(0.5 + 0 * ramp() + grain(sigma), 0.5 + 0 * ramp()[:, 32:160, 32:160])
+    assert float((pixels - 0.5)[:, mask == 1].std()) == pytest.approx(MOST_GRAIN, rel=0.15)
+
+
+@pytest.mark.parametrize("period", [3, 4, 6])
+def test_the_dots_of_print_are_not_grain(period: int) -> None:
+    x = torch.arange(SIDE)
+    dots = 0.5 + 0.03 * (torch.cos(2 * torch.pi * x / period)[:, None] * torch.cos(2 * torch.pi * x / period))
+    flat = torch.full((3, 128, 128), 0.5)
+    pixels, mask = pasted(dots.expand(3, -1, -1).contiguous(), flat)
+    assert float((pixels - 0.5)[:, mask == 1].std()) < 1e-3

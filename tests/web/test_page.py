@@ -116,7 +116,7 @@ def test_a_photo_is_restored_compared_explained_chosen_and_saved(visit: Visit, h
     page.get_by_label("Find out what is real").check()
     keep_whatever_comes(visit)
     restore(visit)
-    visit.said("kf-headline", "1 face restored")
+    visit.said("kf-headline", "1 face: 1 restored")
     said = visit.said("kf-faces", "Barack")
     assert "This is" in said and "in 100" in said and "invented" in said
     (job,) = house.jobs.all()
@@ -242,13 +242,9 @@ def test_an_album_is_restored_goes_on_without_the_page_and_comes_as_a_zip(
     visit.page.locator("#kf-album-told [role=progressbar]").wait_for()
     visit.open()
     visit.tab("Album")  # the browser knows which album was its own
-    said = visit.said("kf-album-told", "3 photos done, 1 with restored faces, 1 failed.")
+    said = visit.said("kf-album-told", "2 photos done, 1 changed; 1 face: 1 restored; 1 failed.")
     rows = visit.page.locator("#kf-album-rows td:nth-child(2)").all_inner_texts()
-    assert (
-        said
-        and rows[0].startswith("1 of 1 face restored: Barack.")
-        and rows[1].startswith("failed Is damaged or cut short")
-    )
+    assert said and rows[0].startswith("1 face: 1 restored.") and rows[1].startswith("failed Is damaged or cut short")
     assert rows[2] == "No face was found; the photo stays as it was."
     name, data = visit.save(visit.page.get_by_role("button", name="Download all as a zip").click)
     packed = zipfile.ZipFile(io.BytesIO(data))
@@ -300,7 +296,7 @@ def test_two_people_of_an_album_each_lead_their_own_face_and_a_stranger_stays(vi
     said = visit.said("kf-faces", "Nobody of your library, so the face stays as it was.")
     assert "Cara" in said and "Dan" in said
     (job,) = house.jobs.all()
-    visit.said("kf-headline", "2 faces restored")
+    visit.said("kf-headline", "2 faces: 2 restored")
     found = {face.person: face.box[0] for face in job.made.restoration.faces if face.restored}
     assert found["Cara"] < 250 < found["Dan"] < 500  # the first and the second of three squares of 250 px
 

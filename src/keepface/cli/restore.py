@@ -8,7 +8,7 @@ import typer
 from keepface.cli.many import album_or_photos, read_many
 from keepface.cli.outputs import read_outputs
 from keepface.cli.restore_call import read_call, read_jobs, read_model
-from keepface.cli.restore_words import tell_done
+from keepface.cli.restore_words import tell_done, tell_sum
 from keepface.cli.show import FAILED, say_json
 
 Words = list[str] | None  # an option that may be repeated
@@ -71,4 +71,6 @@ def restore(
         tell_done(row, restoration, as_json)
     if as_json:
         say_json({"results": rows})
+    else:
+        tell_sum(rows)
     raise typer.Exit(FAILED if any(row["error"] for row in rows) else 0)

@@ -1,12 +1,16 @@
 """What `keepface restore` says of each photo and each face."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from keepface.cli.show import report, say
+from keepface.engine.reason_words import sentence
 from keepface.errors import KeepfaceError
 
 if TYPE_CHECKING:
     from keepface.engine.result import FaceResult, Restoration
+
+ASK = "if it is them, --only {number} restores it"
 
 
 def tell_done(row: dict[str, Any], restoration: "Restoration | None", as_json: bool) -> None:
@@ -25,28 +29,47 @@ def tell_done(row: dict[str, Any], restoration: "Restoration | None", as_json: b
             say(f"  face {number}{words}")
 
 
+def tell_sum(rows: Sequence[dict[str, Any]]) -> None:
+    """Say in one line what became of several photos: what was restored, denoised and unchanged apart."""
+    if len(rows) < 2:
+        return
+    failed = sum(bool(row["error"]) for row in rows)
+    faces = [face["outcome"] for row in rows for face in row["faces"] if face["box"] is not None]
+    words = ("restored", "denoised", "unchanged")
+    told = ", ".join(f"{faces.count(word)} {word}" for word in words)
+    say(f"{len(rows)} photos, {len(faces)} faces: {told}{f'; {failed} photos failed' if failed else ''}")
+
+
 def _face(face: "FaceResult") -> str:
     """Say who a face is, how alike before and after, how sure that is, and what is to be known of it."""
     if face.box is None:
         return ""
     before, after = face.similarity.input_to_references, face.similarity.output_to_references
     told = []
-    if before is not None and after is not None:
+    if face.same_person_probability is not None and (face.changed or face.person):
+        told.append(f"same person with probability {face.same_person_probability:.2f}")
+    if face.changed:
+        told.append(face.outcome)
+    if before is not None and after is not None and face.changed:
         told.append(f"likeness to the references {before:.2f} before, {after:.2f} after")
-    if before is not None and face.same_person_probability is not None and (face.restored or face.person):
-        told.append(f"same person {face.same_person_probability:.2f}")
-    if face.reason:
-        told.append(face.reason)
+    if face.quality is not None:
+        told.append(f"detail {face.quality.held_px_before:.0f} px before, {face.quality.held_px_after:.0f} px after")
+    why = sentence(face.reasons, face.outcome, ASK)
+    if why:
+        told.append(why)
     who = f", {face.person}" if face.person else ""
     return f" at {face.box[0]:.0f},{face.box[1]:.0f}{who}: {'; '.join(told)}" if told else ""
 
 
 def _done(restoration: "Restoration") -> str:
-    first = "cleaned and " if restoration.cleaned else ""
+    from keepface.engine.result import Counts
+
     if restoration.tiles:
+        first = "denoised and " if restoration.cleaned else ""
         height, width = restoration.image.pixels.shape[1:]
         return f"whole picture {first}restored by {restoration.tiles} tiles, {width} x {height} px"
     if restoration.faces[0].box is None:
         return "no face found, photo left as it is"
-    count = sum(face.restored for face in restoration.faces)
-    return f"{count} of {len(restoration.faces)} face{'s' if len(restoration.faces) > 1 else ''} {first}restored"
+    count = Counts.of(restoration.faces)
+    faces = f"{count.found} face{'s' if count.found > 1 else ''}"
+    return f"{faces}: {count.told}" if restoration.changed else f"nothing changed; {faces}"

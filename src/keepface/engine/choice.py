@@ -3,11 +3,9 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from keepface.engine.reasons import Reason
 from keepface.errors import RecipeError
 from keepface.faces.face import Face
-
-NOT_ASKED = "skipped: not asked for"
-SKIPPED = "skipped, as asked"
 
 
 @dataclass(frozen=True)
@@ -63,15 +61,20 @@ class Choice:
                 there = ", ".join(sorted(people)) or "nobody: give --people, or a face's number"
                 raise RecipeError(f"no person called {word!r} is looked for; those who are: {there}")
 
-    def refusal(self, number: int, face: Face, person: str | None) -> str | None:
+    def refusal(self, number: int, face: Face, person: str | None) -> Reason | None:
         """Say why a face is not restored; `None` where it is."""
         if face.width < self.min_face:
-            return f"skipped: {face.width:.0f} px wide, and at least {self.min_face:g} px are asked for"
+            return Reason("narrow", {"width": face.width, "needed": self.min_face})
         if face.score < self.min_score:
-            return f"skipped: sure by {face.score:.2f} that it is a face, and {self.min_score:g} is asked for"
+            return Reason("unsure", {"score": face.score, "needed": self.min_score})
         if self.only and not _is_named(self.only, number, person):
-            return NOT_ASKED
-        return SKIPPED if _is_named(self.skip, number, person) else None
+            return Reason("not_asked")
+        return Reason("skipped") if _is_named(self.skip, number, person) else None
+
+    def vouches(self, number: int, person: str | None) -> bool:
+        """Tell whether the user says whose face this is: it is asked for by its number, or led as strongly as said."""
+        knobs = self.knobs_for(number, person)
+        return str(number) in self.only or (knobs is not None and knobs.identity is not None)
 
     def knobs_for(self, number: int, person: str | None) -> Knobs | None:
         """Return the knobs of a face; those of its number come before those of its person."""

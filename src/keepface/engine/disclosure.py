@@ -137,12 +137,13 @@ def _face(number: int, face: FaceResult, restoration: Restoration) -> str:
     likeness = face.similarity
     rows = [
         ("Where", f"from {left:.0f}, {top:.0f} to {right:.0f}, {bottom:.0f} (x, y in pixels of the photo)"),
-        ("What was done", "restored" if face.restored else "left as it was"),
-        *([("Why", face.reason)] if face.reason else []),
+        ("What was done", "left as it was" if face.outcome == "unchanged" else face.outcome),
+        *([("Why", why)] if (why := face.unnamed().reason) else []),
         ("Likeness to the references before", _number(likeness.input_to_references)),
         ("Likeness to the references after", _number(likeness.output_to_references)),
         ("Likeness of the result to the photo", _number(likeness.output_to_input)),
-        ("Probability of the same person", _number(face.same_person_probability)),
+        ("Who it is: probability that the photo's face is the person's", _number(face.same_person_probability)),
+        *_quality(face),
     ]
     for shares in restoration.evidence.faces if restoration.evidence else ():
         if shares.face == number:
@@ -153,6 +154,23 @@ def _face(number: int, face: FaceResult, restoration: Restoration) -> str:
                 ("Contrast finer than the photo holds", _percent(shares.finer_than_photo)),
             ]
     return f"<h3>Face {number + 1}</h3>{_table(rows)}{_candidates(face)}"
+
+
+def _quality(face: FaceResult) -> list[tuple[str, str]]:
+    """Return what was measured of a face that was changed, before and after."""
+    found = face.quality
+    if found is None:
+        return []
+    return [
+        (
+            "Detail, as pixels a side that it fills",
+            f"{found.held_px_before:.0f} before, {found.held_px_after:.0f} after",
+        ),
+        ("Noise, in shares of white", f"{found.noise_before:.3f} before, {found.noise_after:.3f} after"),
+        ("Contrast of eyes and mouth, after to before", f"{found.eyes:.2f}, {found.mouth:.2f}"),
+        ("How sure the detector is of the face", f"{found.score_before:.2f} before, {found.score_after:.2f} after"),
+        ("Brightness and colour of the face moved by", f"{found.lighter:+.3f}, {found.tinted:.3f}"),
+    ]
 
 
 def _candidates(face: FaceResult) -> str:

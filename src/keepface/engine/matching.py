@@ -12,11 +12,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from keepface.engine.calibration import same_person
 from keepface.engine.choice import Choice
-from keepface.engine.likeness import LIBRARY_FLOORS, clarity, library_floor, same_person_floor
+from keepface.engine.likeness import LIBRARY_FLOORS, library_floor, probability
+from keepface.engine.reason_words import sentence
+from keepface.engine.reasons import Reason, Value
 from keepface.engine.references import Recognising, References
-from keepface.engine.result import NOT_THIS_PERSON, UNKNOWN
 from keepface.engine.settings import RestoreSettings
 from keepface.errors import RecipeError, ReferencePhotoError
 from keepface.faces.face import Face
@@ -24,8 +24,10 @@ from keepface.identity.compare import to_references
 from keepface.image.files import Photo
 
 WORTH_A_WORD = 0.6  # ours: of the floor; whoever is less like a face than that is not mentioned
-DOUBTFUL = 0.2  # probability below which references lead at half strength, or not at all where there are more faces
-DOUBT_SHARE = 0.5  # ours
+# Probability below which a face is left alone until it is asked for, docs/receipts.md. Whoever gives references with a
+# photo of one face says whose it is; of several faces the one most alike must be more likely theirs than not.
+DOUBTFUL, DOUBTFUL_OF_SEVERAL = 0.2, 0.5
+UNLIKELY = 0.05  # the same of a face that keepface matched to somebody of a library: 1 in 200 true pairs is below
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,11 +53,12 @@ class Plan:
     face: Face
     is_restored: bool = True
     led_by: References | None = None
-    reason: str | None = None
+    reason: Reason | None = None
     compared_with: References | None = None  # whose likeness is told, whether they lead or not
     is_matched: bool = False  # keepface found who it is; False: the user said so
     fidelity: float | None = None  # this face's own; None: the call's
     identity: float | None = None
+    probability: float | None = None  # that the face is whom it is compared with, by the judge; None: nobody can tell
 
     def settings(self, call: RestoreSettings) -> RestoreSettings:
         """Return what this face is restored with."""
@@ -118,17 +121,34 @@ def match(
             taken.add(j)
             plans[i] = Plan(faces[i], led_by=people.known[j], compared_with=people.known[j], is_matched=True)
     return [
-        plan or Plan(faces[i], is_restored=False, reason=_unknown(alike[i].tolist(), floors, people))
+        _likely(restorer, photo, plan, settings)
+        if plan
+        else Plan(faces[i], is_restored=False, reason=_unknown(alike[i].tolist(), floors, people))
         for i, plan in enumerate(plans)
     ]
 
 
-def _unknown(alike: Sequence[float], floors: Sequence[float], people: People) -> str:
+def _likely(restorer: Recognising, photo: Photo, plan: Plan, settings: RestoreSettings) -> Plan:
+    """Leave a matched face alone after all where the judge holds it for somebody else."""
+    known = plan.compared_with or References()
+    chance = chance_of(restorer, photo, plan.face, known)
+    if chance is None or chance >= UNLIKELY or settings.same_person_floor is not None:
+        return replace(plan, probability=chance)
+    told = Reason("unlikely_match", {"person": known.person or "", "probability": chance})
+    return Plan(plan.face, is_restored=False, reason=told, compared_with=known, probability=chance)
+
+
+def _unknown(alike: Sequence[float], floors: Sequence[float], people: People) -> Reason:
     """Say that a face is nobody's, and whose it nearly is."""
     best = max(range(len(alike)), key=alike.__getitem__, default=None)
     if best is None or alike[best] < WORTH_A_WORD * floors[best]:
-        return UNKNOWN
-    return f"{UNKNOWN}; most like {people.known[best].person} ({alike[best]:.2f}, needed {floors[best]:.2f})"
+        return Reason("unknown")
+    nearly: dict[str, Value] = {
+        "person": people.known[best].person or "",
+        "likeness": alike[best],
+        "needed": floors[best],
+    }
+    return Reason("unknown", nearly)
 
 
 def _find(
@@ -138,48 +158,55 @@ def _find(
     alike = _likeness(restorer, photo, faces, [wanted])[:, 0].tolist()
     refusals = [settings.choice.refusal(number, face, wanted.person) for number, face in enumerate(faces, 1)]
     open_to = [index for index, refusal in enumerate(refusals) if refusal is None]
-    plans = [Plan(face, is_restored=False, reason=NOT_THIS_PERSON, compared_with=wanted) for face in faces]
+    chances = [chance_of(restorer, photo, face, wanted) for face in faces]
+    plans = [
+        Plan(face, is_restored=False, reason=Reason("not_this_person"), compared_with=wanted, probability=chance)
+        for face, chance in zip(faces, chances, strict=True)
+    ]
     if not open_to:
         return [replace(plan, reason=refusal) for plan, refusal in zip(plans, refusals, strict=True)]
     best = max(open_to, key=alike.__getitem__)
-    floor = _floor(photo, faces[best], settings)
-    chance = _doubted(restorer, photo, faces[best], alike[best], best + 1, wanted, settings)
-    is_alike, is_alone = alike[best] >= floor, len(open_to) == 1
-    if is_alike and chance is None:
-        plans[best] = Plan(faces[best], led_by=wanted, compared_with=wanted)
+    doubt = _doubt(alike[best], chances[best], best + 1, len(open_to), wanted.person, settings)
+    if doubt is not None and doubt.code != "led_on_your_word":
+        if settings.strict:
+            told = sentence([doubt], "unchanged")
+            raise ReferencePhotoError(f"{photo.source}: refused, as asked by strict: {told}")
+        plans[best] = replace(plans[best], reason=doubt)
         return plans
-    if is_alike and is_alone:
-        hardly = f"led at half strength: the face is hardly like the references (probability {chance:.2f})"
-        half = settings.identity * DOUBT_SHARE
-        plans[best] = Plan(faces[best], led_by=wanted, compared_with=wanted, identity=half, reason=hardly)
-        return plans
-    doubt = f"the references do not look like this person (similarity {alike[best]:.2f}, needed {floor:.2f})"
-    if is_alike:
-        doubt = f"of {len(open_to)} faces the most like the references, and hardly like them (probability {chance:.2f})"
-    if settings.strict:
-        raise ReferencePhotoError(f"{photo.source}: refused, as asked by strict: {doubt}")
-    if is_alone:
-        plans[best] = Plan(faces[best], reason=f"restored without references: {doubt}", compared_with=wanted)
-    elif is_alike:
-        plans[best] = replace(plans[best], reason=f"left as it was: {doubt}; if it is them, ask for face {best + 1}")
+    led = Plan(faces[best], led_by=wanted, compared_with=wanted, reason=doubt, probability=chances[best])
+    plans[best] = led
     return plans
 
 
-def _doubted(
-    restorer: Recognising,
-    photo: Photo,
-    face: Face,
-    cosine: float,
-    number: int,
-    wanted: References,
-    settings: RestoreSettings,
-) -> float | None:
-    """Return the probability that a face is the references' person if it is doubtful and the user did not vouch."""
-    knobs = settings.choice.knobs_for(number, wanted.person)
-    if settings.same_person_floor is not None or (knobs is not None and knobs.identity is not None):
+def _doubt(
+    likeness: float, chance: float | None, number: int, faces: int, person: str | None, settings: RestoreSettings
+) -> Reason | None:
+    """Say why the face most like the references may be somebody else's; `None` where it is theirs or the user says so.
+
+    Strangers are left alone: the probability that is told is the one that decides.
+    """
+    asked = settings.same_person_floor
+    if asked is not None:
+        low = likeness < asked
+        return Reason("unlike", {"likeness": likeness, "needed": asked, "number": number}) if low else None
+    if settings.choice.vouches(number, person):
         return None
-    chance = same_person(restorer.embedder.recogniser.name, cosine, clarity(photo.pixels, face))
-    return chance if chance is not None and chance < DOUBTFUL else None
+    several = {"number": number, "faces": faces}
+    if chance is None:
+        return Reason("led_on_your_word") if faces == 1 else Reason("too_blurred_of_several", several)
+    if faces == 1:
+        return Reason("unlikely", {"probability": chance, "number": number}) if chance < DOUBTFUL else None
+    if chance < DOUBTFUL_OF_SEVERAL:
+        return Reason("unlikely_of_several", {"probability": chance, **several})
+    return None
+
+
+def chance_of(restorer: Recognising, photo: Photo, face: Face, known: References) -> float | None:
+    """Return the probability that a face is the references' person, by the judge, who leads no model."""
+    if not known.kept:
+        return None
+    likeness = to_references(restorer.judge.embed(photo.pixels, face), known.judged)
+    return probability(restorer.judge.name, likeness, photo.pixels, face)
 
 
 def _as_asked(number: int, plan: Plan, choice: Choice) -> Plan:
@@ -205,8 +232,3 @@ def _likeness(
     return torch.tensor([[to_references(item, person) for person in known] for item in embedded]).reshape(
         -1, len(people)
     )
-
-
-def _floor(photo: Photo, face: Face, settings: RestoreSettings) -> float:
-    asked = settings.same_person_floor
-    return same_person_floor(photo.pixels, face) if asked is None else asked

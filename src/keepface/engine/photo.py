@@ -6,7 +6,7 @@ through the networks together.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
@@ -16,7 +16,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from keepface.engine.matching import People, Plan, choose
-from keepface.engine.receipt import Sides, left_alone, objection, only_cleaned, receipt
+from keepface.engine.reasons import Reason, Way
+from keepface.engine.receipt import Judged, Maker, Trial, nothing_to_gain, receipt
 from keepface.engine.references import LeftOut, Picture, Recognising, References, as_photo, gather_references
 from keepface.engine.result import NO_FACE, FaceResult, Restoration, Similarity
 from keepface.engine.settings import RestoreSettings
@@ -24,6 +25,7 @@ from keepface.errors import PhotoError, TooLargeError
 from keepface.faces.align import align_ffhq, ffhq_template, similarity
 from keepface.faces.face import Face
 from keepface.faces.paste import paste
+from keepface.faces.tones import Tones, tones_of
 from keepface.identity.embed import IdentityFeatures, square_face
 from keepface.image.colour import to_grey
 from keepface.image.files import Photo, with_pixels
@@ -97,6 +99,7 @@ class Look:
     is_aligned: bool
     seed: int
     left_out: tuple[LeftOut, ...] = ()
+    tones: tuple[Tones, ...] = ()  # of each square: how flat tones were stretched; `squares` are stretched already
 
     @property
     def led_by(self) -> list[References]:
@@ -148,11 +151,15 @@ def look_at(
         references = gather_references(restorer, references, strict=settings.strict)
     faces, is_aligned = _find(restorer, photo, settings, is_aligned)
     plans = choose(restorer, photo, faces, references, settings)
+    if not settings.keep_worse:
+        plans = [_worth_it(photo, plan, restorer.size, is_aligned) for plan in plans]
     squares, matrices = _squares(photo, plans, restorer.size, is_aligned)
+    tones = tuple(tones_of(square) for square in squares)
+    squares = [own.there(square) for own, square in zip(tones, squares, strict=True)]
     stacked = torch.stack(squares) if squares else torch.zeros(0, 3, restorer.size, restorer.size)
     leading = [references] if isinstance(references, References) else [plan.led_by for plan in plans if plan.led_by]
     left_out = tuple(item for one in leading for item in one.left_out)  # nobody leads two faces of a photo
-    return Look(photo, tuple(plans), stacked, tuple(matrices), is_aligned, seed, left_out)
+    return Look(photo, tuple(plans), stacked, tuple(matrices), is_aligned, seed, left_out, tones)
 
 
 @torch.no_grad()
@@ -201,30 +208,30 @@ def finish(
     settings: RestoreSettings,
     started: float,
 ) -> Restoration:
-    """Put the restored squares into their photo, judge each face, and take back those that became somebody else.
+    """Put the restored squares into their photo, each only where it makes nothing worse.
 
-    In the place of one that is taken back comes the face as the pre-cleaner makes it, if that is no stranger.
-    `started` is when work on the photo began, by `time.perf_counter`.
+    What would make a face worse in anything that is measured is taken back; in its place comes the face as the
+    pre-cleaner makes it, if that is no worse, else the photo's own. `started` is when work on the photo began, by
+    `time.perf_counter`.
     """
-    photo = look.photo
-    if photo.is_grey and settings.keep_grey:
-        restored = to_grey(restored)
-    image, results = _judged(restorer, look, restored, settings)
-    if not settings.keep_worse and any(objection(result) for result in results):
-        restored = _gentler(restorer, look, restored, results, settings)
-        image, again = _judged(restorer, look, restored, settings)
-        results = tuple(
-            (left_alone(first) if objection(second) else only_cleaned(first, second)) if objection(first) else first
-            for first, second in zip(results, again, strict=True)
-        )
-        kept = [result.restored for result, plan in zip(results, look.plans, strict=True) if plan.is_restored]
-        image = image if all(kept) else _rebuild_some(look, restored, settings, kept)
+    maker, image, results = Maker(look.seed, restorer.method.name), look.photo, []
+    place = 0
+    for plan in look.plans:
+        judged = Judged(restorer.judge, restorer.embedder.detector, look.photo, plan)
+        if not plan.is_restored:
+            results.append(receipt(plan, judged, None, maker))
+            continue
+        ways = _ways(restorer, look, restored[place], place, settings)
+        trial, refused = _first_that_may_stay(judged, plan, ways, image, settings)
+        image = image if trial is None else trial.picture
+        results.append(receipt(plan, judged, trial, maker, refused))
+        place += 1
     if not look.plans:
-        results = (FaceResult(None, False, NO_FACE, Similarity(), look.seed, restorer.method.name),)
+        results = [FaceResult(None, "unchanged", (NO_FACE,), Similarity(), look.seed, restorer.method.name)]
     return Restoration(
         image,
-        photo.source,
-        results,
+        look.photo.source,
+        tuple(results),
         time.perf_counter() - started,
         settings,
         look.left_out,
@@ -232,31 +239,50 @@ def finish(
     )
 
 
-def _judged(
-    restorer: SquareRestorer, look: Look, restored: Float[Tensor, "b 3 s s"], settings: RestoreSettings
-) -> tuple[Photo, tuple[FaceResult, ...]]:
-    image = _rebuild(look, restored, settings) if len(restored) else look.photo
-    sides = Sides(look.photo, image, image.pixels.shape[2] / look.photo.pixels.shape[2])
-    judge, method = restorer.judge, restorer.method.name
-    return image, tuple(receipt(judge, sides, plan, look.seed, method) for plan in look.plans)
+def _worth_it(photo: Photo, plan: Plan, model_px: int, is_aligned: bool) -> Plan:
+    """Leave a face alone that already holds more than could be made of it; nothing is computed for it."""
+    if not plan.is_restored:
+        return plan
+    shown = float(model_px) if is_aligned else None
+    why = nothing_to_gain(photo, plan, model_px, shown)
+    return plan if why is None else replace(plan, is_restored=False, reason=why)
 
 
-def _gentler(
-    restorer: SquareRestorer,
-    look: Look,
-    restored: Float[Tensor, "b 3 s s"],
-    results: Sequence[FaceResult],
-    settings: RestoreSettings,
-) -> Float[Tensor, "b 3 s s"]:
-    """Put cleaned squares in the place of those that may not stay; the same squares where there is no pre-cleaner."""
-    shown = [result for result, plan in zip(results, look.plans, strict=True) if plan.is_restored]
-    refused = [number for number, result in enumerate(shown) if objection(result)]
-    cleaned = restorer.clean_squares(look.squares[refused])
-    if cleaned is None:
-        return restored
-    gentler = restored.clone()
-    gentler[refused] = to_grey(cleaned) if look.photo.is_grey and settings.keep_grey else cleaned
-    return gentler
+Paint = Callable[[Photo], Photo | None]
+
+
+def _ways(
+    restorer: SquareRestorer, look: Look, square: Float[Tensor, "3 s s"], place: int, settings: RestoreSettings
+) -> dict[Way, Paint]:
+    """Return how a face can be changed, the boldest way first; each paints into a picture (`None`: it can't)."""
+
+    def restore(picture: Photo) -> Photo:
+        return _painted(look, picture, square, place, settings)
+
+    def denoise(picture: Photo) -> Photo | None:
+        cleaned = restorer.clean_squares(look.squares[place : place + 1])
+        return None if cleaned is None else _painted(look, picture, cleaned[0], place, settings)
+
+    return {"restored": restore, "denoised": denoise}
+
+
+def _first_that_may_stay(
+    judged: Judged, plan: Plan, ways: Mapping[Way, Paint], image: Photo, settings: RestoreSettings
+) -> tuple[Trial | None, list[Reason]]:
+    """Try one way after the other; with what spoke against those before it. Asked to keep what is worse, take all."""
+    refused: list[Reason] = []
+    for way, paint in ways.items():
+        picture = paint(image)
+        if picture is None:
+            continue
+        trial = judged.trial(way, picture)
+        against = trial.objections(plan)
+        if settings.keep_worse:
+            return trial, [replace(reason, kept=True) for reason in against]
+        if not against:
+            return trial, refused
+        refused += against
+    return None, refused
 
 
 def looks_aligned(face: Face, size: int) -> bool:
@@ -302,19 +328,14 @@ def _squares(
     return [item.crop for item in aligned], [item.matrix for item in aligned]
 
 
-def _rebuild(look: Look, restored: Float[Tensor, "b 3 s s"], settings: RestoreSettings) -> Photo:
-    if look.is_aligned:
-        return with_pixels(look.photo, restored[0])
-    return _rebuild_some(look, restored, settings, [True] * len(restored))
-
-
-def _rebuild_some(
-    look: Look, restored: Float[Tensor, "b 3 s s"], settings: RestoreSettings, kept: Sequence[bool]
+def _painted(
+    look: Look, picture: Photo, square: Float[Tensor, "3 s s"], place: int, settings: RestoreSettings
 ) -> Photo:
-    """Paste the squares that are kept; an aligned photo whose face is not kept stays the photo it was."""
-    pixels = look.photo.pixels
-    numbers = [number for number, is_kept in enumerate(kept) if is_kept]
-    for number in numbers:
-        grain = generator(look.seed, "grain", number) if settings.harmonise else None
-        pixels = paste(pixels, restored[number], look.matrices[number], grain=grain).pixels
-    return replace(look.photo, pixels=pixels)
+    """Paste a square, in the photo's own tones, where it was cut from; an aligned photo becomes the square."""
+    square = look.tones[place].back(square) if look.tones else square
+    if look.photo.is_grey and settings.keep_grey:
+        square = to_grey(square)
+    if look.is_aligned:
+        return with_pixels(picture, square)
+    grain = generator(look.seed, "grain", place) if settings.harmonise else None
+    return replace(picture, pixels=paste(picture.pixels, square, look.matrices[place], grain=grain).pixels)

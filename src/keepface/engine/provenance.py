@@ -19,7 +19,7 @@ from keepface.config import to_dict
 from keepface.diffusion.family import Family
 from keepface.diffusion.seal import SEALED
 from keepface.engine.photo import Named
-from keepface.engine.result import Restoration
+from keepface.engine.result import Counts, Restoration
 from keepface.engine.settings import RestoreSettings
 from keepface.image.xmp import Property, with_properties
 from keepface.methods import METHODS
@@ -124,8 +124,9 @@ def mark(restoration: Restoration, maker: Maker, options: Options) -> Restoratio
 
 def statement(restoration: Restoration, maker: Maker, options: Options) -> dict[Property, str]:
     """Return the properties that say how a picture was made. [IPTC]"""
-    restored = sum(face.restored for face in restoration.faces)
-    what = f"{restoration.tiles} tiles" if restoration.tiles else f"{restored} of {len(restoration.faces)} faces"
+    count = Counts.of(restoration.faces)
+    drawn = f"{count.restored} of {count.found} faces" + (f", {count.denoised} denoised" if count.denoised else "")
+    what = f"{restoration.tiles} tiles" if restoration.tiles else drawn
     said = {
         Property(IPTC_EXT, "Iptc4xmpExt", "DigitalSourceType"): SOURCE_TYPE,
         Property(IPTC_EXT, "Iptc4xmpExt", "AISystemUsed"): f"{TOOL} {maker.method}",

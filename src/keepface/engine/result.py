@@ -1,19 +1,20 @@
 """What a restoration returns: the picture, and what was done to each face and why."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from keepface.engine.evidence import Evidence
 from keepface.engine.ranking import Candidate
+from keepface.engine.reason_words import sentence
+from keepface.engine.reasons import Outcome, Reason
 from keepface.engine.references import LeftOut
 from keepface.engine.settings import RestoreSettings
+from keepface.faces.quality import Quality
 from keepface.image.files import Photo
 
-NO_FACE = "no face"
-NOT_THIS_PERSON = "not this person"
-UNKNOWN = "nobody of the people given"
+NO_FACE = Reason("no_face")
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom
 
@@ -29,20 +30,42 @@ class Similarity:
 
 @dataclass(frozen=True)
 class FaceResult:
-    """What was done to one face; `reason` says why it was left alone, or led less than asked."""
+    """What was done to one face, who it is, and how good the result is.
+
+    *Who it is* is told by the photo alone: `person`, `is_matched` and `same_person_probability`. *How good the result
+    is* is measured on the finished picture: `quality`, and `similarity` before and after.
+    """
 
     box: Box | None  # in pixels of the photo given; None: no face was found
-    restored: bool
-    reason: str | None
+    outcome: Outcome
+    reasons: tuple[Reason, ...]  # why it was left alone, or changed less than asked
     similarity: Similarity
     seed: int
     method: str
     person: str | None = None
-    same_person_probability: float | None = None  # of the person compared with; see docs/receipts.md
+    same_person_probability: float | None = None  # that the photo's face is the person's; None: nobody can tell
     is_matched: bool = False  # to this person by keepface; False: on the user's word, or to nobody
-    input_probability: float | None = None  # by the photo alone, before anything was restored
-    is_only_cleaned: bool = False  # restored by the pre-cleaner alone: what was drawn anew was taken back
+    quality: Quality | None = None  # None: the face is unchanged
     candidates: tuple[Candidate, ...] = ()  # best first, where several were asked for
+
+    @property
+    def changed(self) -> bool:
+        """Tell whether any pixel of the face was changed."""
+        return self.outcome != "unchanged"
+
+    @property
+    def restored(self) -> bool:
+        """Tell whether the face was drawn anew."""
+        return self.outcome == "restored"
+
+    @property
+    def reason(self) -> str | None:
+        """Return the reasons as one sentence."""
+        return sentence(self.reasons, self.outcome)
+
+    def unnamed(self) -> "FaceResult":
+        """Return it without the names of people."""
+        return replace(self, person=None, reasons=tuple(item.unnamed() for item in self.reasons))
 
     def to_json(self) -> dict[str, Any]:
         """Return the face as plain data, with the box in hundredths of a pixel; candidates only where there are any."""
@@ -50,13 +73,42 @@ class FaceResult:
         return {
             "box": None if self.box is None else [round(edge, 2) for edge in self.box],
             "person": self.person,
+            "outcome": self.outcome,
             "restored": self.restored,
             "reason": self.reason,
+            "reasons": [item.to_json() for item in self.reasons],
             "similarity": {name: _rounded(value) for name, value in asdict(self.similarity).items()},
             "same_person_probability": _rounded(self.same_person_probability),
+            "quality": None if self.quality is None else self.quality.to_json(),
             "seed": self.seed,
             "method": self.method,
         } | more
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many faces were restored, denoised and left unchanged."""
+
+    restored: int
+    denoised: int
+    unchanged: int
+
+    @classmethod
+    def of(cls, faces: Sequence[FaceResult]) -> "Counts":
+        """Count the faces that were found."""
+        found = [face.outcome for face in faces if face.box is not None]
+        return cls(found.count("restored"), found.count("denoised"), found.count("unchanged"))
+
+    @property
+    def found(self) -> int:
+        """Return how many faces there are."""
+        return self.restored + self.denoised + self.unchanged
+
+    @property
+    def told(self) -> str:
+        """Return the numbers with their words, as far as they are not 0: 2 restored, 1 unchanged."""
+        words = (("restored", self.restored), ("denoised", self.denoised), ("unchanged", self.unchanged))
+        return ", ".join(f"{number} {word}" for word, number in words if number)
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,8 +130,8 @@ class Restoration:
 
     @property
     def changed(self) -> bool:
-        """Tell whether anything was restored; otherwise the picture is the one given, bit for bit."""
-        return self.tiles > 0 or any(face.restored for face in self.faces)
+        """Tell whether anything was restored or denoised; otherwise the picture is the one given, bit for bit."""
+        return self.tiles > 0 or any(face.changed for face in self.faces)
 
     def save(self, path: Path | str, force: bool = False) -> None:
         """Write the picture, as `keepface.image.files.write_photo`."""

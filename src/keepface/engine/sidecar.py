@@ -174,7 +174,7 @@ def features_sha256(person: References) -> str:
 
 def face_rows(restoration: Restoration) -> tuple[dict[str, Any], ...]:
     """Return what was done to each face, as `--json` says it, without the names of people."""
-    rows = [face.to_json() for face in restoration.faces]
+    rows = [face.unnamed().to_json() for face in restoration.faces]
     return tuple({name: value for name, value in row.items() if name != "person"} for row in rows)
 
 

@@ -20,6 +20,8 @@ QUIET_SHARE = 0.2  # ours: the quietest fifth of the blocks holds grain and hard
 QUIET_BIAS = 1.4  # by how many standard deviations the mean of a Gaussian's lowest fifth lies below its mean
 FEWEST = 8  # ours: with less to measure nothing is done
 CUT_OFF = (0.08, 0.95)  # ours: darker or lighter blocks have lost their grain
+MOST_GRAIN = 0.035  # ours: sigma in shares of white, what coarse film has; more is noise, and none of it is added
+SCREEN_PEAK, SCREEN_SHARE = 6.0, 0.25  # ours: a frequency so many times as strong as those around it is a screen's
 UNSEEN = 0.01  # ours: share of the grain's power that need not be added
 REBLUR = (1.0, 2.0)  # sigmas in px of the known blurs that tell how blurred an edge is; [Zhuo] has 0 and 1
 PIXEL = 1 / 3  # px^2, the blur of a difference between pixels two apart
@@ -27,6 +29,7 @@ EDGE_SHARE = 0.1  # ours: the strongest edges, whose blur is that of the picture
 EDGE_FLOOR = 0.02  # ours: a weaker gradient a pixel is no edge
 MOST_BLUR = 8.0  # ours: px; more can't be told from a picture without edges
 SHARPER = 2.0  # ours: a restored face may be so many times as sharp as its surroundings
+NEIGHBOURS = [(down, across) for down in (-1, 0, 1) for across in (-1, 0, 1) if down or across]
 TINT_BINS = 16  # of brightness, in which a toned photo's tint is measured
 TINT_PX = 512  # long side at which a photo's tint is measured
 TINT_SPREAD = 0.015  # ours: a photo whose colours differ less from their brightness' tint is toned, not coloured
@@ -39,6 +42,13 @@ class Grain:
 
     covariance: Float[np.ndarray, "3 3"]  # of the channels
     spectrum: Float[np.ndarray, "s s"]  # power by frequency, of mean 1
+
+    @property
+    def is_screen(self) -> bool:
+        """Tell whether single frequencies hold much of it: the dots of print, or a dither's pattern, are not grain."""
+        around = np.median([np.roll(self.spectrum, step, (0, 1)) for step in NEIGHBOURS], axis=0)
+        peaks = self.spectrum > SCREEN_PEAK * np.maximum(around, 1e-12)
+        return float(self.spectrum[peaks].sum()) > SCREEN_SHARE * float(self.spectrum.sum())
 
     @property
     def sigma(self) -> float:
@@ -129,6 +139,8 @@ def add_grain(
 ) -> Float[Tensor, "3 h w"]:
     """Add the grain that the photo has where a face was blended into it; where the mask is 0 every bit stays.
 
+    Damage is not grain: beyond `MOST_GRAIN` nothing is added, and nothing of the dots of print.
+
     The photo's grain is measured under the face and around it: the lesser is grain, the other holds texture too. How
     much of it the face has is told by the quietest places of both.
 
@@ -137,13 +149,14 @@ def add_grain(
     """
     measured = [grain for grain in (measure_grain(photo, mask), measure_grain(around)) if grain is not None]
     theirs, quiet = min(measured, key=lambda grain: grain.sigma, default=None), _quiet(photo, mask)
-    if theirs is None or theirs.sigma <= 0 or quiet <= 0:
+    if theirs is None or theirs.sigma <= 0 or quiet <= 0 or theirs.is_screen:
         return blended
     power = theirs.sigma**2
+    wanted = min(power, MOST_GRAIN**2)
     face = power * min(1.0, _quiet(drawn, mask) / quiet)
     shared = _shared(drawn, photo, mask) * float(np.sqrt(power * face))
     there = (1 - mask) ** 2 * power + mask**2 * face + 2 * mask * (1 - mask) * shared
-    missing = ((power - there) / power - UNSEEN).clamp(0, 1).sqrt() * (mask > 0)
+    missing = (((1 - UNSEEN) * wanted - there) / power).clamp(0, 1).sqrt() * (mask > 0)
     if not bool(missing.any()):
         return blended
     grain = draw_grain(theirs, (mask.shape[0], mask.shape[1]), generator, is_grey(blended))

@@ -252,15 +252,43 @@ class FaceShares(_Told):
     finer_than_photo: float
 
 
+class FaceReason(_Told):
+    """Why a face was left alone or changed less: a code, its values, and the way that it speaks against."""
+
+    code: str
+    values: dict[str, float | int | str] = {}
+    way: Literal["restored", "denoised"] | None = None
+
+
+class FaceQuality(_Told):
+    """How good a changed face is, measured on the finished picture: sides in px are those of its FFHQ square."""
+
+    held_px_before: float
+    held_px_after: float
+    noise_before: float
+    noise_after: float
+    fine_detail: float
+    eyes: float
+    mouth: float
+    score_before: float
+    score_after: float
+    moved: float
+    lighter: float
+    tinted: float
+
+
 class Face(_Told):
     """What was done to one face, and why: its receipt."""
 
     box: tuple[float, float, float, float] | None
     person: str | None
+    outcome: Literal["restored", "denoised", "unchanged"]
     restored: bool
     reason: str | None
+    reasons: list[FaceReason] = []
     similarity: Likeness
-    same_person_probability: float | None
+    same_person_probability: float | None = Field(description="Who it is: of the photo's face, not of the result.")
+    quality: FaceQuality | None = None
     seed: int
     method: str
     candidates: list[FaceCandidate] = []

@@ -6,8 +6,9 @@ from html import escape
 
 from keepface.engine.evidence import Shares
 from keepface.engine.ranking import Candidate
+from keepface.engine.reason_words import NEARLY, sentence
 from keepface.engine.references import LeftOut
-from keepface.engine.result import NO_FACE, NOT_THIS_PERSON, UNKNOWN, FaceResult, Restoration
+from keepface.engine.result import Counts, FaceResult, Restoration
 from keepface.people.doctor import SHARP, Diagnosis, PhotoFinding
 from keepface.people.intake import Intake
 from keepface.people.person import Person
@@ -26,11 +27,12 @@ HERE = (  # hints for the command line, and what to do on the page instead
 )
 OPEN_CARD = "border-color: var(--kf-accent) !important; background: var(--kf-accent-wash) !important;"
 NAMED = re.compile(r"[^:;]*\.\w{2,5}(:| was )")  # begins with the name of a file, which is left as it is
-DOUBT = "keep the old face"  # how keepface ends what speaks against a restored face
-OUTCOMES = {
-    NO_FACE: "No face was found in this photo. It stays as it was.",
-    NOT_THIS_PERSON: "This is somebody else, so the face stays as it was.",
-    UNKNOWN: "Nobody of your library, so the face stays as it was.",
+NO_FACE = "No face was found in this photo. It stays as it was."
+ASK = "if it is them, the command line restores it on your word: --only {number}"
+WHY = {  # reasons of which the page speaks otherwise than the command line
+    "no_face": NO_FACE,
+    "not_this_person": "Another face is more like the reference photos, so this one stays as it was",
+    "unknown": "Not recognised, so the face stays as it was",
 }
 
 
@@ -169,18 +171,16 @@ def headline(restoration: Restoration) -> str:
     if restoration.tiles:
         return remark(f"The whole picture was restored, in {seconds}.", "good")
     if not faces or faces[0].box is None:
-        return remark(OUTCOMES[NO_FACE], "warn")
-    cleaned = sum(face.restored and face.is_only_cleaned for face in faces)
-    drawn = sum(face.restored for face in faces) - cleaned
-    left = len(faces) - drawn - cleaned
-    if left == len(faces):
+        return remark(NO_FACE, "warn")
+    count = Counts.of(faces)
+    if count.unchanged == count.found:
         return remark("No face was changed; below is said why. The picture is your photo, unchanged.", "warn")
-    parts = [
-        f"{counted(drawn, 'face')} restored" if drawn else "",
-        f"{cleaned if drawn else counted(cleaned, 'face')} only cleaned" if cleaned else "",
-        f"{left} left as {'it was' if left == 1 else 'they were'}" if left else "",
-    ]
-    return remark(f"{', '.join(filter(None, parts))}. It took {seconds}.", "good")
+    return remark(f"{_outcomes(count)}. It took {seconds}.", "good" if count.restored else "warn")
+
+
+def _outcomes(count: Counts) -> str:
+    """Return how many faces were restored, denoised and left unchanged, as far as there are any."""
+    return f"{counted(count.found, 'face')}: {count.told}" if count.found else "no face found"
 
 
 def face(number: int, result: FaceResult, crops: tuple[str, str], shares: Shares | None = None) -> str:
@@ -189,10 +189,11 @@ def face(number: int, result: FaceResult, crops: tuple[str, str], shares: Shares
         return ""
     name = result.person or f"Face {number}"
     before, after = crops
-    shown = [_figure(before, "before" if result.restored else "unchanged", name)]
-    shown += [_figure(after, "after", name)] if result.restored else []
+    shown = [_figure(before, "before" if result.changed else "unchanged", name)]
+    shown += [_figure(after, "after", name)] if result.changed else []
     done, tone = _done(result)
-    why = "" if result.reason is None else f"<p>{escape(_reason(result.reason))}</p>"
+    told = _why(result)
+    why = f"<p>{escape(told)}</p>" if told else ""
     return (
         f'<li class="kf-face"><div class="kf-crops">{"".join(shown)}</div><div><h4>{escape(name)} '
         f'<span class="kf-pill kf-{tone}">{done}</span></h4>{why}{_receipt(result)}{_sources(shares)}'
@@ -206,19 +207,22 @@ def glimpse(name: str, address: str) -> str:
 
 
 def _done(result: FaceResult) -> tuple[str, Tone]:
-    if not result.restored:
-        return "left as it was", "calm"
-    if result.is_only_cleaned:
-        return "only cleaned", "warn"
-    return "restored", "warn" if DOUBT in (result.reason or "") else "good"
+    if not result.changed:
+        return "unchanged", "calm"
+    is_doubted = result.outcome == "denoised" or any(reason.kept for reason in result.reasons)
+    return result.outcome, "warn" if is_doubted else "good"
 
 
-def _reason(reason: str) -> str:
-    return OUTCOMES.get(reason) or _sentence(plain(reason).replace(UNKNOWN.capitalize(), "Nobody of your library"))
+def _why(result: FaceResult) -> str:
+    """Return a face's reasons as sentences of the page; nothing where there are none."""
+    own = [reason for reason in result.reasons if reason.code in WHY]
+    told = [_sentence(WHY[reason.code] + (NEARLY.format(**reason.values) if reason.values else "")) for reason in own]
+    rest = sentence([reason for reason in result.reasons if reason.code not in WHY], result.outcome, ASK)
+    return " ".join([*told, *([_sentence(plain(rest))] if rest else [])])
 
 
 def _receipt(result: FaceResult) -> str:
-    """Return the numbers that speak for or against a face, each with what it means."""
+    """Return who a face is, and apart from that how good the result is; each number with what it means."""
     likeness, rows = result.similarity, []
     name = result.person or "the person of the reference photos"
     probability = result.same_person_probability
@@ -226,20 +230,36 @@ def _receipt(result: FaceResult) -> str:
     if probability is not None and likeness.input_to_references is not None:
         words = escape(chance(probability, name))
         meter = (
-            f"<p class='kf-chance'><span>This is <b>{words}</b></span><meter min='0' max='1' low='0.2' high='0.8' "
+            f"<p class='kf-chance'><span>Who it is: <b>{words}</b></span><meter min='0' max='1' low='0.2' high='0.8' "
             f"optimum='1' value='{probability:.3f}' aria-label='{words}'></meter></p>"
         )
     if likeness.input_to_references is not None:
         rows.append(("Photo, compared with the reference photos", likeness.input_to_references))
-    if result.restored and likeness.output_to_references is not None:
+    if result.changed and likeness.output_to_references is not None:
         rows.append(("Result, compared with the reference photos", likeness.output_to_references))
-    if result.restored and likeness.output_to_input is not None:
+    if result.changed and likeness.output_to_input is not None:
         rows.append(("Result, compared with the photo", likeness.output_to_input))
+    meter += _quality(result)
     if not rows:
         return meter
     cells = "".join(f"<div><dt>{text}</dt><dd>{value:.2f}</dd></div>" for text, value in rows)
     note = "<p class='kf-soft'>Likeness, by a network that drew nothing here: 1 is the same picture, 0 a stranger.</p>"
     return f"{meter}<details><summary>Numbers</summary><dl class='kf-numbers'>{cells}</dl>{note}</details>"
+
+
+def _quality(result: FaceResult) -> str:
+    """Return how good the result is, as it was measured on the finished picture."""
+    found, likeness = result.quality, result.similarity
+    if found is None:
+        return ""
+    parts = [
+        f"detail {found.held_px_before:.0f} to {found.held_px_after:.0f} px",
+        f"noise {100 * found.noise_before:.1f} to {100 * found.noise_after:.1f} %",
+    ]
+    before, after = likeness.input_to_references, likeness.output_to_references
+    if before is not None and after is not None:
+        parts.append(f"likeness {before:.2f} to {after:.2f}")
+    return f"<p class='kf-soft'>How good the result is, before and after: {', '.join(parts)}.</p>"
 
 
 def _sources(shares: Shares | None) -> str:
@@ -320,9 +340,12 @@ def album(rows: Sequence[Row]) -> str:
 def album_summary(rows: Sequence[Row]) -> str:
     """Return an album in one line."""
     failed = sum(row.error is not None for row in rows)
-    changed = sum(any(face.restored for face in row.faces) for row in rows)
-    parts = [f"{counted(len(rows), 'photo')} done", f"{changed} with restored faces"]
-    return ", ".join([*parts, f"{failed} failed"] if failed else parts)
+    changed = sum(any(face.changed for face in row.faces) for row in rows)
+    parts = [
+        f"{counted(len(rows) - failed, 'photo')} done, {changed} changed",
+        _outcomes(Counts.of([face for row in rows for face in row.faces])),
+    ]
+    return "; ".join([*parts, f"{failed} failed"] if failed else parts)
 
 
 def _row(row: Row) -> str:
@@ -338,9 +361,11 @@ def _done_to(faces: Sequence[FaceResult]) -> str:
     seen = [face for face in faces if face.box is not None]
     if not seen:
         return "No face was found; the photo stays as it was."
-    restored = [face for face in seen if face.restored]
-    names = [escape(face.person) for face in restored if face.person]
-    who = f": {', '.join(names)}" if names else ""
-    why = [f"{face.person}: {face.reason}" for face in seen if face.person and face.reason]
-    lines = "".join(f"<br><small>{escape(_sentence(text))}</small>" for text in why)
-    return f"{len(restored)} of {counted(len(seen), 'face')} restored{who}.{lines}"
+    lines = "".join(f"<br><small>{escape(_line(face))}</small>" for face in seen if face.person)
+    return f"{_outcomes(Counts.of(seen))}.{lines}"
+
+
+def _line(face: FaceResult) -> str:
+    """Return what was done to somebody's face, and why not more."""
+    why = _why(face)
+    return f"{face.person}: {why[:1].lower()}{why[1:]}" if why else f"{face.person}: {face.outcome}."

@@ -150,8 +150,8 @@ class Restored:
 
 def named_in(faces: Sequence[FaceResult], people: Sequence[str]) -> set[str]:
     """Return those of the people who were found among faces, or of whom a reason speaks."""
-    found = {face.person for face in faces if face.person is not None}
-    return found | {name for name in people if any(name in (face.reason or "") for face in faces)}
+    told = {name for face in faces for reason in face.reasons for name in reason.names()}
+    return {face.person for face in faces if face.person is not None} | told.intersection(people)
 
 
 def sources_of(photo: Given, wish: Wish, led_by: References | People) -> Sources:
