@@ -1,20 +1,28 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from torch.nn import functional
 
-from keepface.faces.align import template_face
-from keepface.faces.face import Face
+from keepface.degrade.blur import filter2d, gaussian_kernel
+from keepface.faces.align import align_ffhq, ffhq_template, similarity, template_face, warp
+from keepface.faces.detect import Detector
+from keepface.faces.face import Face, largest
 from keepface.identity.recogniser import SFace
 from keepface.identity.second_judge import SAME_PERSON_BELOW
+from keepface.image.files import read_photo
 from keepface.metrics.sameness import (
     Measured,
     descriptor_distance,
     identity_similarity,
     landmark_distance,
+    landmark_error,
     landmark_square_error,
     same_person,
 )
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
 
 class Seen:
@@ -137,3 +145,47 @@ def test_a_restored_square_without_a_face_is_described_at_the_true_face_and_flag
     x, y = (int(middle) for middle in face.centre)
     measured = descriptor_distance(restored, truth, ByColour(), Seen((truth, face)))
     assert measured.value == pytest.approx(float((restored - truth)[:, y, x].norm())) and measured.is_flagged
+
+
+class Placed(Seen):
+    """A finder that sees in each picture the points of the place it is sent to, moved as far as it was told."""
+
+    def __init__(self, truth: torch.Tensor, face: Face, moves: dict[int, tuple[float, float]]) -> None:
+        super().__init__((truth, face))
+        self.moves = moves
+
+    def look_again(self, image: torch.Tensor, face: Face) -> Face:
+        return moved(face, *self.moves[id(image)])
+
+
+@pytest.mark.parametrize(("size", "expected"), [(512, 5.0), (128, 20.0)])
+def test_the_landmark_error_is_told_where_the_truth_has_its_face_though_none_is_found_in_the_other(
+    size: int, expected: float
+) -> None:
+    restored, truth = picture(size, seed=1), picture(size, seed=2)
+    seeing = Placed(truth, moved(template_face(size), 9.0, -4.0), {id(restored): (4.0, 2.0), id(truth): (1.0, -2.0)})
+    measured = landmark_error(restored, truth, seeing)
+    assert measured.value == pytest.approx(expected) and not measured.is_flagged
+    assert landmark_error(truth, truth, seeing).value == 0
+
+
+@pytest.mark.parametrize("size", [128, 256])
+def test_a_face_that_is_moved_errs_by_as_much_and_a_damaged_or_missing_one_by_more_than_the_average_face(
+    size: int,
+) -> None:
+    detector = Detector()
+    photo = read_photo(EXAMPLES / "clean.jpg").pixels
+    points = largest(detector.detect(photo)).points
+    truth = align_ffhq(photo, points, size).crop
+    flat = torch.full_like(truth, 0.5)  # in which no face is found, so that its landmark distance is the template's
+    assert landmark_error(truth, truth, detector).value == 0
+    aside = warp(photo, similarity(points, ffhq_template(size)) + [[0, 0, 0.03 * size], [0, 0, -0.01 * size]], size)
+    assert landmark_error(aside, truth, detector).value == pytest.approx(512 * np.hypot(0.03, 0.01), abs=2.0)
+    errors = [landmark_error(blurred(truth, share * size), truth, detector).value for share in (0.01, 0.03, 0.1)]
+    assert 0 < errors[0] < errors[1] < errors[2] and errors[2] > landmark_distance(flat, truth, detector).value
+    assert not detector.detect(flat)
+    assert landmark_error(flat, truth, detector).value > 2 * landmark_distance(flat, truth, detector).value
+
+
+def blurred(image: torch.Tensor, sigma: float) -> torch.Tensor:
+    return filter2d(image, gaussian_kernel(2 * round(3 * sigma) + 1, sigma, sigma, 0.0))

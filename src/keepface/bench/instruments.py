@@ -10,8 +10,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from keepface.faces.face import Face
-from keepface.identity.embed import FaceFinder
 from keepface.identity.second_judge import Describer
+from keepface.metrics.sameness import PointFinder
 from keepface.metrics.table import Instruments
 
 Value = TypeVar("Value")
@@ -21,7 +21,7 @@ REMEMBERED = 512  # pictures; enough for the truths of a suite and the picture i
 class RememberingFinder:
     """A detector that looks at each of the last pictures once."""
 
-    def __init__(self, detector: FaceFinder, limit: int = REMEMBERED) -> None:
+    def __init__(self, detector: PointFinder, limit: int = REMEMBERED) -> None:
         self._detector, self._limit = detector, limit
         self._faces: OrderedDict[bytes, list[Face]] = OrderedDict()
 
@@ -29,6 +29,10 @@ class RememberingFinder:
         """Return the faces of a picture (RGB, 0..1), largest first."""
         faces = _remembered(self._faces, _key(image), lambda: self._detector.detect(image), self._limit)
         return list(faces)
+
+    def look_again(self, image: Float[Tensor, "3 h w"], face: Face) -> Face:
+        """Return `face` with the points that are seen in its place."""
+        return self._detector.look_again(image, face)
 
 
 class RememberingDescriber:

@@ -152,7 +152,7 @@ SUITES = {
             "dlib same person",
             "perceptual distance",
             "psnr",
-            "landmark distance",
+            "landmark error",
             "consistency",
             "niqe",
         ),

@@ -27,9 +27,11 @@ from keepface.metrics.perceptual import PerceptualDistance
 from keepface.metrics.redegraded import Damage, consistency
 from keepface.metrics.sameness import (
     Measured,
+    PointFinder,
     descriptor_distance,
     identity_similarity,
     landmark_distance,
+    landmark_error,
     landmark_square_error,
     same_person,
 )
@@ -63,7 +65,7 @@ class Instruments:
     `missing` says why a metric can't be measured.
     """
 
-    detector: FaceFinder
+    detector: PointFinder
     judge: Recogniser  # no model is led by it
     conditioning: Recogniser  # the model is led by it: never a verdict
     distance: PerceptualDistance
@@ -187,6 +189,10 @@ def _landmark_squares(restored: Square, truth: Square, instruments: Instruments)
     return landmark_square_error(restored, truth, instruments.detector)
 
 
+def _landmark_error(restored: Square, truth: Square, instruments: Instruments) -> Measured:
+    return landmark_error(restored, truth, instruments.detector)
+
+
 def _scored(name: str, restored: Square, truth: Square, instruments: Instruments) -> Measured:
     """Ask a scorer; a picture that it can't measure is nan, and one without a scorer too."""
     scorer = instruments.scorers.get(name)
@@ -236,6 +242,14 @@ METRICS = {
     ),
     "landmark distance": Metric(
         _landmarks, False, (0.0, INFINITE), "px of 512", "LMD on the detector's five points", ("detector",)
+    ),
+    "landmark error": Metric(
+        _landmark_error,
+        False,
+        (0.0, INFINITE),
+        "px of 512",
+        "as landmark distance, both looked for where the truth has its face; nothing is supposed",
+        ("detector",),
     ),
     "landmark mse": Metric(
         _landmark_squares, False, (0.0, INFINITE), "px² of 512", "LMSE on the detector's five points", ("detector",)
