@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -43,6 +44,9 @@ class PlainRestorer:
     method: Method = field(default_factory=Method)
     calls: list[dict[str, object]] = field(default_factory=list)
     cleaned: Callable[[Tensor], Tensor] | None = None  # in a pre-cleaner's place
+
+    def enlarge_square(self, low: Tensor, *led: Any) -> Tensor | None:
+        return None
 
     def clean_squares(self, low: Tensor) -> Tensor | None:
         return self.cleaned(low) if self.cleaned else None

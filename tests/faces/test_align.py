@@ -12,6 +12,7 @@ from keepface.faces.align import (
     align_ffhq,
     ffhq_template,
     invert,
+    resized,
     scale_of,
     similarity,
     template_face,
@@ -148,3 +149,12 @@ def test_a_bilinear_crop_is_the_one_that_insightface_warps(scale: float, shift: 
     assert difference.mean() < 0.6 and np.quantile(difference, 0.999) < 9  # a 32nd of a pixel in noise of full range
     smooth = align_arcface(image, points).permute(1, 2, 0) * 255  # another one
     assert float((smooth - found).abs().mean()) > 10 * difference.mean()
+
+
+def test_a_square_of_another_side_shows_the_same_part_of_the_photo() -> None:
+    matrix = similarity(ffhq_template(100) + [20.0, -3.0], ffhq_template(64))
+    twice = resized(matrix, 2.0)
+    left_top, right_bottom = np.array([[-0.5, -0.5]]), np.array([[63.5, 63.5]])
+    assert np.allclose(transform(transform(left_top, invert(matrix)), twice), [[-0.5, -0.5]])
+    assert np.allclose(transform(transform(right_bottom, invert(matrix)), twice), [[127.5, 127.5]])
+    assert scale_of(twice) == pytest.approx(2 * scale_of(matrix))

@@ -22,7 +22,7 @@ from keepface.engine.references import LeftOut, Picture, Recognising, References
 from keepface.engine.result import NO_FACE, FaceResult, Restoration, Similarity
 from keepface.engine.settings import RestoreSettings
 from keepface.errors import PhotoError, TooLargeError
-from keepface.faces.align import align_ffhq, ffhq_template, similarity
+from keepface.faces.align import align_ffhq, ffhq_template, resized, scale_of, similarity
 from keepface.faces.face import Face
 from keepface.faces.paste import paste
 from keepface.faces.tones import Tones, tones_of
@@ -34,6 +34,7 @@ from keepface.seeds import generator
 
 ALIGNED_TURN = 0.17  # ours: how far, in radians, and in log scale, a crop's face may be off the template's
 ALIGNED_SHIFT = 0.08  # ours: the same for its place, in sides
+LARGER, MOST_SIDE = 1.25, 1024  # ours: times the method's square, and px, of a face that is restored at its own size
 
 Progress = Callable[[int, int], None]  # steps done, steps in all
 
@@ -85,6 +86,17 @@ class SquareRestorer(Recognising, Squares, Protocol):
 
     def clean_squares(self, low: Float[Tensor, "b 3 s s"]) -> Float[Tensor, "b 3 s s"] | None:
         """Take noise, blocks and blur out of squares and draw nothing anew; `None` where there is no pre-cleaner."""
+        ...
+
+    def enlarge_square(
+        self,
+        low: Float[Tensor, "3 s s"],
+        references: Sequence[IdentityFeatures],
+        weights: Sequence[float],
+        settings: RestoreSettings,
+        side: int,
+    ) -> Float[Tensor, "3 t t"] | None:
+        """Restore a square at another side with the references' finer detail; `None` where the method can't."""
         ...
 
 
@@ -257,13 +269,27 @@ def _ways(
     """Return how a face can be changed, the boldest way first; each paints into a picture (`None`: it can't)."""
 
     def restore(picture: Photo) -> Photo:
-        return _painted(look, picture, square, place, settings)
+        larger = _enlarged(restorer, look, place, settings)
+        return _painted(look, picture, square if larger is None else larger, place, settings)
 
     def denoise(picture: Photo) -> Photo | None:
         cleaned = restorer.clean_squares(look.squares[place : place + 1])
         return None if cleaned is None else _painted(look, picture, cleaned[0], place, settings)
 
     return {"restored": restore, "denoised": denoise}
+
+
+def _enlarged(
+    restorer: SquareRestorer, look: Look, place: int, settings: RestoreSettings
+) -> Float[Tensor, "3 t t"] | None:
+    """Restore a face that is larger in its photo than the method's square, where the references hold more."""
+    if look.is_aligned:
+        return None
+    own, plan = look.led_by[place], [plan for plan in look.plans if plan.is_restored][place]
+    side = min(MOST_SIDE, round(restorer.size / scale_of(look.matrices[place])))
+    if side <= LARGER * restorer.size or not own.kept:
+        return None
+    return restorer.enlarge_square(look.squares[place], own.features, own.weights, plan.settings(settings), side)
 
 
 def _first_that_may_stay(
@@ -338,4 +364,5 @@ def _painted(
     if look.is_aligned:
         return with_pixels(picture, square)
     grain = generator(look.seed, "grain", place) if settings.harmonise else None
-    return replace(picture, pixels=paste(picture.pixels, square, look.matrices[place], grain=grain).pixels)
+    matrix = resized(look.matrices[place], square.shape[-1] / look.squares.shape[-1])
+    return replace(picture, pixels=paste(picture.pixels, square, matrix, grain=grain).pixels)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -171,6 +172,24 @@ class Restorer:
         if folder is None or not (folder / CLEANER).is_dir():
             return None
         return wavelet_colour_fix(self.cleaner.clean(low), low.float().cpu()).clamp(0, 1)
+
+    def enlarge_square(
+        self,
+        low: Float[Tensor, "3 s s"],
+        references: Sequence[IdentityFeatures],
+        weights: Sequence[float],
+        settings: RestoreSettings,
+        side: int,
+    ) -> Float[Tensor, "3 t t"] | None:
+        """Restore a square at `side` px with the references' finer detail; `None` for methods that can't, or half-led.
+
+        With fidelity the finer detail is weaker too.
+        """
+        strengths = [settings.identity * weight for weight in weights]
+        if not isinstance(self.method, OnePass) or max(strengths, default=0.0) < 1.0:
+            return None
+        made = self.method.restore_large(low, Led(tuple(references), tuple(strengths)), side)
+        return torch.lerp(made, resize(low.float().cpu(), (side, side), "bicubic"), settings.fidelity or 0.0)
 
     def restore_squares(
         self,

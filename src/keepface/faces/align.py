@@ -80,6 +80,13 @@ def scale_of(matrix: Float[np.ndarray, "2 3"]) -> float:
     return float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
 
 
+def resized(matrix: Float[np.ndarray, "2 3"], factor: float) -> Float[np.ndarray, "2 3"]:
+    """Return the matrix that leads to the square at `factor` times its side; the middle of a pixel is at its middle."""
+    moved = np.hstack([matrix[:, :2], matrix[:, 2:] + 0.5]) * factor
+    moved[:, 2] -= 0.5
+    return moved
+
+
 def invert(matrix: Float[np.ndarray, "2 3"]) -> Float[np.ndarray, "2 3"]:
     """Return the matrix that leads back, from pixels of the square to pixels of the photo."""
     inverse = np.linalg.inv(matrix[:, :2])

@@ -137,6 +137,10 @@ class OnePass(Protocol):
         """Restore squares (RGB, 0..1), each led by its own references, or by the photo alone."""
         ...
 
+    def restore_large(self, low: Float[Tensor, "3 s s"], led: Led, side: int) -> Float[Tensor, "3 t t"]:
+        """Restore one square and enlarge it to `side`, with the references' detail finer than its own."""
+        ...
+
     def taken(self, low: Float[Tensor, "3 s s"], led: Led) -> Taken:
         """Restore one square and say where each pixel came from."""
         ...

@@ -106,7 +106,7 @@ class Guided:
         return torch.lerp(made, low.float().cpu(), fidelity)
 
     @torch.no_grad()
-    def restore_large(self, low: Float[Tensor, "3 s s"], led: Led, side: int) -> Float[Tensor, "3 {side} {side}"]:
+    def restore_large(self, low: Float[Tensor, "3 s s"], led: Led, side: int) -> Float[Tensor, "3 t t"]:
         """Restore one square and enlarge it to `side`, with the references' detail that is finer than the network's."""
         output = self.restore(low, led)
         return with_reference_detail(output, [_pixels(item) for item in used(led).references], side)
