@@ -14,6 +14,7 @@ from keepface.bench.results import Journal
 from keepface.bench.run import measure
 from keepface.bench.settings import BenchSettings
 from keepface.bench.suite import SUITES
+from keepface.errors import RecipeError
 from keepface.faces.align import ffhq_template
 from keepface.metrics.table import DEFAULT_METRICS, METRICS
 
@@ -102,3 +103,12 @@ def test_a_larger_square_is_damaged_as_the_small_one_where_that_is_asked(preset:
     assert as_small.steps[1] == damaged(small, preset, "ann", 0).steps[1]
     assert damaged(large, preset, "ann", 0).steps[1] != as_small.steps[1]
     assert damaged(large, preset, "ann", 0).low.equal(degraded(large, preset, "ann", 0))
+
+
+def test_a_preset_that_counts_pixels_twice_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    suite = replace(SUITE, presets=("pf-heavy",))
+    with pytest.raises(RecipeError, match="preset pf-heavy: .* give --damage-px 0"):
+        measure(suite, DrawnPhotos(COUNTS), tmp_path / "out", SETTINGS, lambda _: PlainRestorer())
+    assert not (tmp_path / "out").exists()
+    own = replace(SETTINGS, damage_px=0, limit=1)
+    assert measure(suite, DrawnPhotos(COUNTS), tmp_path / "out", own, lambda _: PlainRestorer()).not_measured == 0

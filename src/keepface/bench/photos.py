@@ -11,8 +11,8 @@ from torch import Tensor
 from keepface.data.prepare import Pack, side_with_margin
 from keepface.data.shards import MARGIN, MIN_NATIVE_PX, LeftOut, read_shards
 from keepface.data.shards import Row as Photograph
-from keepface.degrade.chains import PRESETS, as_at, draw
-from keepface.errors import DataError, FaceError, KeepfaceError
+from keepface.degrade.chains import PRESETS, Settings, as_at, draw
+from keepface.errors import DataError, FaceError, KeepfaceError, RecipeError
 from keepface.faces.align import FFHQ_SIDE, ffhq_template, scale_of, similarity, warp
 from keepface.faces.detect import Detector
 from keepface.faces.face import Face
@@ -172,11 +172,23 @@ def damaged(truth: Float[Tensor, "3 s s"], preset: str, person: str, seed: int, 
     """Degrade as `degraded` does, and tell the steps; `damage_px` damages it as a square of that side would be.
 
     Raises:
-        RecipeError: the preset can't be told for another side, see `as_at`.
+        RecipeError: as `degradation`.
     """
     size = truth.shape[-1]
-    settings = PRESETS[preset] if damage_px is None else as_at(PRESETS[preset], damage_px, size)
+    settings = degradation(preset, size, damage_px)
     return Damage.of(truth, draw(settings, numpy_generator(seed, "bench", preset, person), size))
+
+
+def degradation(preset: str, size: int, damage_px: int | None = None) -> Settings:
+    """Return a preset as it is for squares of `size` px, or as it would be for ones of `damage_px`, seen at that size.
+
+    Raises:
+        RecipeError: the preset can't be told for another side, see `as_at`.
+    """
+    try:
+        return PRESETS[preset] if damage_px is None else as_at(PRESETS[preset], damage_px, size)
+    except RecipeError as reason:
+        raise RecipeError(f"bench: preset {preset}: {reason}; give --damage-px 0") from None
 
 
 def _sized(image: Float[Tensor, "3 t t"], size: int) -> Float[Tensor, "3 s s"]:

@@ -14,7 +14,7 @@ from keepface.bench.groups import groups
 from keepface.bench.instruments import load_instruments
 from keepface.bench.lines import Line, System, comparisons, lines, systems, varied
 from keepface.bench.makers import Batch, BlindMaker, CopyMaker, Load, Maker, SquareRestorer, SystemMaker
-from keepface.bench.photos import Photos, damaged, open_photos
+from keepface.bench.photos import Photos, damaged, degradation, open_photos
 from keepface.bench.pictures import Pictures
 from keepface.bench.plan import Target, plan
 from keepface.bench.report import Findings, write_report
@@ -51,7 +51,7 @@ def run_suite(suite: str, data: Path, out: Path, settings: BenchSettings, progre
     Results that are in `out` already are not measured again.
 
     Raises:
-        RecipeError: the suite is unknown.
+        RecipeError: the suite is unknown, or a preset of it can't be told for another side of squares.
         DataError: the data can't be used, or `out` holds results of other settings.
         KeepfaceError: of all systems and blind restorers none can be loaded.
     """
@@ -119,6 +119,8 @@ class _Run:
         self.broken: dict[System | Blind, str] = {}
         self._current: tuple[System, SquareRestorer] | None = None
         self.size = settings.size or self._first_size()
+        for preset in suite.presets:
+            degradation(preset, self.size, settings.damage_px)  # refused here, before anything is made
         out.mkdir(parents=True, exist_ok=True)
         self.missing = unavailable(settings.picture_metrics)
         self.measured = tuple(name for name in settings.picture_metrics if name not in self.missing)

@@ -83,11 +83,13 @@ def as_at(settings: Settings, px: int, size: int) -> Settings:
     Raises:
         RecipeError: settings of the second order that count pixels of the square at hand.
     """
+    if size == px:
+        return settings
     if isinstance(settings, SecondOrderSettings):
         if settings.of_px == (1.0, 1.0):
             raise RecipeError("degradation: this one counts pixels of the square at hand; it can't be told for another")
         return settings
-    if settings.of_px or size == px:
+    if settings.of_px:
         return settings
     if size < px:
         return replace(settings, of_px=px)
