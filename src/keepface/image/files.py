@@ -17,7 +17,8 @@ from PIL import Image, PngImagePlugin, UnidentifiedImageError
 from torch import Tensor
 
 from keepface.errors import OutputExistsError, PhotoError, TooLargeError
-from keepface.image import deep, metadata, xmp
+from keepface.image import beside, deep, exif, metadata, png, xmp
+from keepface.image.beside import Beside
 from keepface.image.colour import is_grey
 from keepface.image.size import resize
 from keepface.image.tiff import encode_tiff
@@ -60,6 +61,7 @@ class Photo:
     dpi: tuple[float, float] | None = None
     source: str = "memory"  # names the photo in messages
     xmp: bytes | None = None  # without what describes the old file
+    beside: Beside = Beside()  # captions, comments, texts, gamma
 
     def save(self, path: Path | str, force: bool = False) -> None:
         """Write the photo to a file, as `write_photo`."""
@@ -76,9 +78,9 @@ def with_pixels(photo: Photo, pixels: Float[Tensor, "3 h w"]) -> Photo:
 
 def without_gps(photo: Photo) -> Photo:
     """Leave out the coordinates of the place where a photo was taken; the names of places stay."""
-    exif = None if photo.exif is None else metadata.exif_without_gps(photo.exif)
+    found = None if photo.exif is None else metadata.exif_without_gps(photo.exif)
     packet = None if photo.xmp is None else xmp.without_gps(photo.xmp)
-    return dataclasses.replace(photo, exif=exif, xmp=packet)
+    return dataclasses.replace(photo, exif=found, xmp=packet, beside=beside.without_gps(photo.beside))
 
 
 def read_photo(path: Path | str, limits: Limits = Limits()) -> Photo:  # noqa: B008 - frozen
@@ -115,12 +117,15 @@ def photo_from_image(image: Image.Image, source: str = "memory") -> Photo:
         raise PhotoError(f"{source}: the picture has no pixels ({image.width} x {image.height})")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow warns of damaged metadata, which is then left out
+        said, size = _said(image), image.size
         try:
             image.load()
         except Exception as error:  # Pillow's decoders raise nearly anything on damaged data
             raise _damaged(source, error) from None
         # Read after loading: Pillow turns a TIFF upright as it loads, and that of a PNG may stand at its end.
-        return _photo(_plain(image, source), image, metadata.orientation(image), source)
+        orientation = metadata.orientation(image)
+        photo = Photo(**_channels(_upright(_plain(image, source), orientation)), source=source)
+        return _with_said(photo, image, _Turn(orientation, size), said)
 
 
 def to_uint8(pixels: Float[Tensor, "3 h w"]) -> UInt8[np.ndarray, "h w 3"]:
@@ -187,7 +192,7 @@ def _read(stream: io.BytesIO | io.BufferedReader, source: str, limits: Limits) -
             stream.seek(0)
             array = deep.decode_deep(stream.read())
             if array is not None:
-                whole = _photo(array, image, metadata.orientation(image), source)
+                whole = dataclasses.replace(photo, **_channels(_upright(array, metadata.orientation(image))))
                 # The two decoders must see the same picture; where they don't, the 8 bits of Pillow stand.
                 if whole.pixels.shape == photo.pixels.shape and torch.allclose(
                     whole.pixels, photo.pixels, rtol=0.0, atol=DEEP_TOLERANCE
@@ -223,23 +228,64 @@ def _open(stream: io.BytesIO | io.BufferedReader, start: bytes, source: str, lim
     return image
 
 
-def _photo(array: Integer[np.ndarray, "h w c"], image: Image.Image, orientation: int, source: str) -> Photo:
-    """Make a photo of stored pixels (1 to 4 channels, alpha last) and the metadata of a loaded image."""
-    whole = _from_integers(_upright(array, orientation))
+@dataclass(frozen=True)
+class _Said:
+    """What a file says, as it stands."""
+
+    exif: exif.Exif | None
+    beside: Beside
+
+
+@dataclass(frozen=True)
+class _Turn:
+    """How a picture was turned upright."""
+
+    orientation: int  # as its pixels were stored
+    size: tuple[int, int]  # likewise: width, height
+
+
+def _said(image: Image.Image) -> _Said:
+    """Read what the file of a picture that is not loaded yet says, and leave it where it stood."""
+    stream = getattr(image, "fp", None)
+    try:
+        place = None if stream is None else stream.tell()
+    except (AttributeError, OSError, ValueError):  # closed, or no file
+        stream = place = None
+    said = _Said(metadata.read_exif(image, stream), beside.read_beside(image, stream))
+    if stream is not None:
+        stream.seek(place)
+    return said
+
+
+def _with_said(photo: Photo, image: Image.Image, turn: _Turn, said: _Said) -> Photo:
+    """Add to a photo what the file of a loaded image says, so that it holds of the upright picture."""
+    height, width = photo.pixels.shape[1:]
+    # A TIFF is upright by now, and so is what Pillow says of it.
+    orientation = said.exif.orientation if image.format == "TIFF" and said.exif else turn.orientation
+    size = turn.size if orientation < 5 or image.format != "TIFF" else (height, width)
+    found = None if said.exif is None else exif.tidied(exif.upright(said.exif, orientation, *size), width, height)
+    dpi = metadata.resolution(image, said.exif)
+    return dataclasses.replace(
+        photo,
+        icc=None if image.mode == "CMYK" else metadata.usable_icc(image.info.get("icc_profile")),
+        exif=None if found is None else exif.to_bytes(found),
+        dpi=dpi[::-1] if dpi and orientation >= 5 else dpi,
+        xmp=xmp.read_xmp(image, orientation, size),
+        beside=said.beside,
+    )
+
+
+def _channels(array: Integer[np.ndarray, "h w c"]) -> dict[str, Any]:
+    """Return upright pixels of 1 to 4 channels (alpha last) as fields of a photo."""
+    whole = _from_integers(array)
     colours = 1 if array.shape[2] <= 2 else 3
     pixels = whole[:colours].expand(3, -1, -1).contiguous()
-    dpi = metadata.resolution(image)
-    return Photo(
-        pixels=pixels,
-        alpha=whole[colours:].contiguous() if array.shape[2] in (2, 4) else None,
-        bit_depth=16 if array.dtype == np.uint16 else 8,
-        is_grey=colours == 1 or is_grey(pixels),
-        icc=None if image.mode == "CMYK" else metadata.usable_icc(image.info.get("icc_profile")),
-        exif=metadata.exif_bytes(image, width=pixels.shape[2], height=pixels.shape[1]),
-        dpi=dpi[::-1] if dpi and orientation >= 5 else dpi,
-        source=source,
-        xmp=xmp.read_xmp(image),
-    )
+    return {
+        "pixels": pixels,
+        "alpha": whole[colours:].contiguous() if array.shape[2] in (2, 4) else None,
+        "bit_depth": 16 if array.dtype == np.uint16 else 8,
+        "is_grey": colours == 1 or is_grey(pixels),
+    }
 
 
 def _plain(image: Image.Image, source: str) -> Integer[np.ndarray, "h w c"]:
@@ -305,22 +351,23 @@ def encode_photo(photo: Photo, form: str) -> bytes:
         icc = None
     if alpha is not None:
         array = np.concatenate([array, _to_integers(alpha, bit_depth)], axis=2)
-    exif = metadata.fit_exif(photo.exif, array.shape[1], array.shape[0]) if photo.exif else None
+    most = metadata.JPEG_EXIF_BYTES if form == "JPEG" else None
+    said = metadata.fit_exif(photo.exif, array.shape[1], array.shape[0], most) if photo.exif else None
     if form == "TIFF":
-        return encode_tiff(array, icc, exif, photo.dpi, photo.xmp)
-    if bit_depth == 16:
-        return deep.encode_png16(array, icc, exif, photo.dpi, photo.xmp)
-    options: dict[str, Any] = {"icc_profile": icc, "dpi": photo.dpi, "exif": exif} | _xmp_options(photo.xmp, form)
+        return encode_tiff(array, icc, said, photo.dpi, photo.xmp, photo.beside.resources)
+    if form == "PNG" and bit_depth == 16:
+        return png.with_chunks(
+            deep.encode_png16(array, icc, said, photo.dpi, photo.xmp), beside.png_chunks(photo.beside)
+        )
+    options: dict[str, Any] = {"icc_profile": icc, "dpi": photo.dpi, "exif": said} | _xmp_options(photo.xmp, form)
     if form != "PNG":
         options["quality"] = QUALITY
     if form == "JPEG":
-        options["subsampling"] = 0
-        if exif is not None and len(exif) > metadata.JPEG_EXIF_BYTES:
-            options["exif"] = None
+        options |= {"subsampling": 0, "extra": beside.jpeg_segments(photo.beside)}
     out = io.BytesIO()
     image = Image.fromarray(array[..., 0] if array.shape[2] == 1 else array)
     image.save(out, form, **{name: value for name, value in options.items() if value is not None})
-    return out.getvalue()
+    return png.with_chunks(out.getvalue(), beside.png_chunks(photo.beside)) if form == "PNG" else out.getvalue()
 
 
 def _xmp_options(packet: bytes | None, form: str) -> dict[str, Any]:
