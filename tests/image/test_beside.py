@@ -15,7 +15,8 @@ from PIL import Image, PngImagePlugin
 
 from keepface.image import beside, iptc, png
 from keepface.image.beside import Beside
-from keepface.image.files import FORMATS, Photo, encode_photo, photo_from_bytes, read_photo, without_gps, write_photo
+from keepface.image.endings import FORMATS
+from keepface.image.files import Photo, encode_photo, photo_from_bytes, read_photo, without_gps, write_photo
 
 PIXELS = torch.linspace(0, 1, 3 * 12 * 16).reshape(3, 12, 16)
 

@@ -6,7 +6,8 @@ import torch
 from PIL import Image
 
 from keepface.image import exif
-from keepface.image.files import FORMATS, Photo, encode_photo, photo_from_bytes
+from keepface.image.endings import FORMATS
+from keepface.image.files import Photo, encode_photo, photo_from_bytes
 
 TEXTS = {  # as programs write them: no rule that is kept says in which encoding
     0x010E: "Großmutter im Garten, été 1962".encode(),

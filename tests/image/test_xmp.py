@@ -6,7 +6,8 @@ import torch
 from PIL import Image
 
 from keepface.image import xmp
-from keepface.image.files import FORMATS, Photo, encode_photo, photo_from_bytes, without_gps
+from keepface.image.endings import FORMATS
+from keepface.image.files import Photo, encode_photo, photo_from_bytes, without_gps
 
 DC = "http://purl.org/dc/elements/1.1/"
 OURS = xmp.Property("urn:test:1.0/", "test", "Said")
@@ -14,6 +15,8 @@ PLACES = {  # how each format marks the packet [XMP, part 3]
     "JPEG": b"http://ns.adobe.com/xap/1.0/\0<?xpacket",
     "PNG": b"iTXtXML:com.adobe.xmp\0\0\0\0\0<?xpacket",
     "WEBP": b"XMP ",
+    "HEIF": b"application/rdf+xml",
+    "AVIF": b"application/rdf+xml",
     "TIFF": b"\xbc\x02\x01\x00",  # tag 700 of type byte
 }
 PIXELS = torch.linspace(0, 1, 3 * 12 * 16).reshape(3, 12, 16)

@@ -33,7 +33,8 @@ def redo(
     from keepface.engine.redo import redo as made_again
     from keepface.engine.sidecar import Machine, check_output, check_photo, read_sidecar
     from keepface.errors import KeepfaceError, OutputExistsError, PhotoError
-    from keepface.image.files import FORMATS, write_bytes
+    from keepface.image.endings import FORMATS
+    from keepface.image.files import write_bytes
 
     sidecar = read_sidecar(recipe)
     if FORMATS.get(output.suffix.lower()) != sidecar.output_format:

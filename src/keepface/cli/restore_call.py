@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from keepface.engine.choice import Choice, Knobs
     from keepface.engine.settings import RestoreSettings
     from keepface.engine.whole import PictureRestorer
-    from keepface.image.files import Limits
+    from keepface.image.limits import Limits
 
 Options = Mapping[str, Any]  # of one call, by the names they have in the command's signature
 SETTINGS = (  # options that are settings by the same name
@@ -98,11 +98,11 @@ def read_call(options: Options, jobs: Jobs) -> Call:
     """
     from keepface.config import from_dict
     from keepface.engine.settings import RestoreSettings
-    from keepface.image.files import Limits
+    from keepface.image.limits import Limits
 
     references = options["ref"] or []
     weights = tuple(options["ref_weight"]) if options["ref_weight"] else None
-    chosen = {name: options[name] for name in SETTINGS} | {"choice": _choice(options)}
+    chosen = {name: options[name] for name in SETTINGS if options[name] is not None} | {"choice": _choice(options)}
     settings = from_dict(RestoreSettings, chosen, "restore")
     if weights is not None and len(weights) != len(references):
         raise RecipeError(f"{len(references)} --ref and {len(weights)} --ref-weight; give one weight for each, or none")
@@ -111,7 +111,7 @@ def read_call(options: Options, jobs: Jobs) -> Call:
         tuple(references),
         weights,
         settings,
-        Limits(options["max_pixels"]),
+        Limits(options["max_pixels"], allow_truncated=options["allow_truncated"]),
         options["seed"],
         options["aligned"],
         options["force"],

@@ -76,7 +76,7 @@ def problem(job: Job, call: Call) -> str | None:
 
 
 def _check_output(job: Job, call: Call) -> None:
-    from keepface.image.files import FORMATS
+    from keepface.image.endings import FORMATS
 
     if job.output.suffix.lower() not in FORMATS:
         raise PhotoError(f"{job.output}: no format is known by this ending; use {', '.join(FORMATS)}")

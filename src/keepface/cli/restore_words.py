@@ -20,6 +20,8 @@ def tell_done(row: dict[str, Any], restoration: "Restoration | None", as_json: b
         say(f"{row['output']} is there already, left alone (--force restores it again)")
         return
     say(f"{row['input']} -> {row['output']}  {_done(restoration)}, {row['seconds']:.1f} s")
+    for note in row.get("notes", ()):
+        say(f"  note: {note}")
     for number, face in enumerate(restoration.faces, 1):
         if words := _face(face):
             say(f"  face {number}{words}")

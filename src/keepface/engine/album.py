@@ -30,7 +30,8 @@ from keepface.engine.settings import RestoreSettings
 from keepface.engine.sidecar import features_sha256, file_sha256
 from keepface.engine.whole import PictureRestorer
 from keepface.errors import KeepfaceError, OutputExistsError, PhotoError
-from keepface.image.files import FORMATS, Photo
+from keepface.image.endings import FORMATS
+from keepface.image.files import Photo
 
 UNKNOWN = ""  # hash of a file that can't be read
 
@@ -61,7 +62,7 @@ class Studio:
         free = RestoreSettings()
         settings = self.options.settings
         limits = {name: getattr(free, name) for name in ("max_faces", "max_pixels", "tile_batch")}
-        asked = replace(self.options, settings=replace(settings, **limits), max_pixels=Options(free).max_pixels)
+        asked = replace(self.options, settings=replace(settings, **limits), max_pixels=None, allow_truncated=None)
         people = self.references.known if isinstance(self.references, People) else (self.references,)
         led_by = [(person.person, features_sha256(person)) for person in people]
         together = self.batching.squares if is_batched(self.restorer, self.options) else 0
@@ -102,8 +103,9 @@ class Keep:
         except OSError as error:
             aside.unlink(missing_ok=True)
             raise PhotoError(f"{item.output}: can't be written: {error.strerror or error}") from None
-        blank = Photo(torch.zeros(1).expand(restoration.image.pixels.shape), source=restoration.image.source)
-        told = replace(restoration, image=blank)
+        image = restoration.image
+        blank = Photo(torch.zeros(1).expand(image.pixels.shape), source=image.source, beside=image.beside)
+        told = replace(restoration, image=replace(blank, notes=image.notes))
         return Kept(aside, hashlib.sha256(data).hexdigest(), file_sha256(item.source), told)
 
 

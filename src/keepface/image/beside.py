@@ -69,7 +69,7 @@ def texts(chunks: Sequence[png.Chunk]) -> list[png.Chunk]:
 
 
 def not_kept(beside: Beside, form: str) -> tuple[str, ...]:
-    """Name what a format (a value of files.FORMATS) has no place for."""
+    """Name what a format (a value of endings.FORMATS) has no place for."""
     has_colours = any(kind in png.COLOURS[:2] for kind, _ in beside.chunks)
     lost = {
         "IPTC captions and keywords": beside.resources is not None and form not in ("PNG", "JPEG", "TIFF"),

@@ -7,9 +7,9 @@ from datetime import date
 from pathlib import PurePath
 
 from keepface.errors import KeepfaceError
+from keepface.image.endings import RAW, READ
 
 NAME_LENGTH = 100
-PHOTO_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".mpo", ".jfif")
 FIRST_YEAR = 1826  # of the oldest photograph that is left
 REFUSED_LETTERS = "/\\"
 # Kinds of characters that are no part of a name: controls, surrogates, private and unassigned ones, line ends.
@@ -33,7 +33,7 @@ class ReferencePhoto:
     def file(self) -> str:
         """Return the name of the library's copy."""
         ending = PurePath(self.name).suffix.lower()
-        return self.key + (ending if ending in PHOTO_ENDINGS else "")
+        return self.key + (ending if ending in (*READ, *RAW) else "")
 
 
 @dataclass(frozen=True)
