@@ -1,5 +1,6 @@
 """keepface restore: photos in, photos with their faces restored out."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -7,9 +8,10 @@ import typer
 
 from keepface.cli.many import album_or_photos, read_many
 from keepface.cli.outputs import read_outputs
+from keepface.cli.paths import left_out_words
 from keepface.cli.restore_call import read_call, read_jobs, read_model
 from keepface.cli.restore_words import tell_done
-from keepface.cli.show import FAILED, say_json
+from keepface.cli.show import FAILED, say_json, tell
 
 Words = list[str] | None  # an option that may be repeated
 
@@ -18,7 +20,12 @@ def restore(
     ctx: typer.Context,
     inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="Photos, or folders of photos.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="File to write; a folder for several photos.")],
-    ref: Annotated[list[Path] | None, typer.Option(metavar="PHOTO", help="The person, elsewhere; repeatable.")] = None,
+    ref: Annotated[
+        list[Path] | None, typer.Option(metavar="PHOTO...", help="The person, elsewhere: photos, folders; after INPUT.")
+    ] = None,
+    recursive: Annotated[
+        bool, typer.Option("--recursive", help="Of folders, take what is in their folders too.")
+    ] = False,
     person: Annotated[str | None, typer.Option(metavar="NAME", help="Person of the library; --ref adds to it.")] = None,
     people: Annotated[bool, typer.Option("--people", help="Each face by its own person of the library.")] = False,
     library: Annotated[Path | None, typer.Option(envvar="KEEPFACE_LIBRARY", help="The library's folder.")] = None,
@@ -58,7 +65,9 @@ def restore(
 ) -> None:
     """Restore the faces in photos, led by other photos (--ref) of the person, or of each person (--people)."""
     jobs, wanted = read_jobs(ctx.params), read_many(ctx)
-    if any(path.is_dir() for path in inputs):
+    for folder, kinds in jobs.left_out:
+        tell(f"{folder}: left out: {left_out_words(kinds)}")
+    if any(os.path.isdir(path) for path in inputs):
         wanted = wanted.begun(len(jobs.jobs), device)
     call, model = read_call(ctx.params, jobs), read_model(ctx.params)
     rows = []
@@ -66,5 +75,6 @@ def restore(
         rows.append(row)
         tell_done(row, restoration, as_json)
     if as_json:
-        say_json({"results": rows})
+        left_out = [{"folder": str(folder), "kinds": dict(kinds)} for folder, kinds in jobs.left_out]
+        say_json({"results": rows} | ({"left_out": left_out} if left_out else {}))
     raise typer.Exit(FAILED if any(row["error"] for row in rows) else 0)

@@ -68,7 +68,7 @@ def restore_and_write(studio: Studio, job: Job, advance: Progress) -> "Restorati
     from keepface.engine.redo import file_bytes, restore_by
     from keepface.engine.sidecar import Written
     from keepface.image.endings import FORMATS
-    from keepface.image.files import read_photo, write_bytes
+    from keepface.image.files import keep_dates, read_photo, write_bytes
 
     outputs, options, force = studio.outputs, studio.options, studio.call.force
     photo = read_photo(job.source, studio.call.limits)
@@ -84,6 +84,7 @@ def restore_and_write(studio: Studio, job: Job, advance: Progress) -> "Restorati
         _write_told(studio, job, restoration, Written(form, data, is_copy))
     if restoration.changed:
         _sign(studio, job)
+    keep_dates(job.source, job.output)
     return restoration
 
 

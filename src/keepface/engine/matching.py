@@ -26,6 +26,7 @@ from keepface.image.files import Photo
 WORTH_A_WORD = 0.6  # ours: of the floor; whoever is less like a face than that is not mentioned
 DOUBTFUL = 0.2  # probability below which references lead at half strength, or not at all where there are more faces
 DOUBT_SHARE = 0.5  # ours
+COPY = 0.9  # ours: cosine of two faces of one photo that are one picture; two photos of a person are hardly as alike
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,8 +77,10 @@ def choose(
     Raises:
         ReferencePhotoError: with `settings.strict`, the references look like nobody in the photo.
         RecipeError: `settings.choice` names somebody who is not looked for.
+        FaceError: it names the number of a face that there is not.
     """
     settings.choice.check(names_of(wanted))
+    settings.choice.check_numbers(len(faces), photo.source)
     if isinstance(wanted, People):
         plans = match(restorer, photo, faces, wanted, settings)
     elif not faces or not wanted.kept:
@@ -147,6 +150,8 @@ def _find(
     is_alike, is_alone = alike[best] >= floor, len(open_to) == 1
     if is_alike and chance is None:
         plans[best] = Plan(faces[best], led_by=wanted, compared_with=wanted)
+        for index in _copies(restorer, photo, faces, best, open_to):
+            plans[index] = Plan(faces[index], led_by=wanted, compared_with=wanted)
         return plans
     if is_alike and is_alone:
         hardly = f"led at half strength: the face is hardly like the references (probability {chance:.2f})"
@@ -163,6 +168,16 @@ def _find(
     elif is_alike:
         plans[best] = replace(plans[best], reason=f"left as it was: {doubt}; if it is them, ask for face {best + 1}")
     return plans
+
+
+def _copies(restorer: Recognising, photo: Photo, faces: Sequence[Face], one: int, among: Sequence[int]) -> list[int]:
+    """Find faces that are one and the same picture as another, as on a sheet of passport photos or in a collage."""
+    if len(among) == 1:
+        return []
+    recogniser = restorer.embedder.recogniser
+    first = recogniser.embed(photo.pixels, faces[one])
+    others = [(index, recogniser.embed(photo.pixels, faces[index])) for index in among if index != one]
+    return [index for index, found in others if float(first @ found) >= COPY]
 
 
 def _doubted(

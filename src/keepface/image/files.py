@@ -1,5 +1,6 @@
 """Picture files in and out: the only place that knows of files, 8-bit pixels and EXIF."""
 
+import contextlib
 import dataclasses
 import io
 import os
@@ -161,10 +162,17 @@ def write_bytes(data: bytes, path: Path | str, force: bool = False) -> None:
     _write(Path(path), lambda: data, force)
 
 
+def keep_dates(source: Path, output: Path) -> None:
+    """Give a file the date of change of the photo that it was made of, by which albums are sorted."""
+    with contextlib.suppress(OSError):
+        told = source.stat()
+        os.utime(output, ns=(told.st_atime_ns, told.st_mtime_ns))
+
+
 def _write(path: Path, make: Callable[[], bytes], force: bool) -> None:
-    if path.is_dir():
+    if os.path.isdir(path):
         raise PhotoError(f"{path}: is a folder; give the name of a file")
-    if path.exists() and not force:
+    if os.path.exists(path) and not force:
         raise OutputExistsError(f"{path}: exists already; give another name, or --force to replace it")
     aside = path.with_name(f".{secrets.token_hex(8)}.part")
     try:
@@ -176,7 +184,8 @@ def _write(path: Path, make: Callable[[], bytes], force: bool) -> None:
         reason = (error.strerror if isinstance(error, OSError) else None) or error
         raise PhotoError(f"{path}: can't be written: {reason}") from None
     finally:
-        aside.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # of a disk that can't be written to
+            aside.unlink(missing_ok=True)
 
 
 def _read(stream: io.BytesIO | io.BufferedReader, source: str, limits: Limits) -> Photo:

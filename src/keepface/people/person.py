@@ -78,6 +78,22 @@ def checked_name(name: str) -> str:
     return plain
 
 
+def new_name(name: str) -> str:
+    """Return the name of somebody who is new, which can't be taken for anything else in `--only`, `--skip` and `--for`.
+
+    Raises:
+        KeepfaceError: as `checked_name`; or the name is a number, which stands for a face, or holds a colon.
+    """
+    plain = checked_name(name)
+    if plain.isdecimal():
+        raise KeepfaceError(f"{plain!r} is no name for a person: numbers stand for faces; add a word, such as 'anna 3'")
+    if ":" in plain:
+        raise KeepfaceError(
+            f"{plain!r} is no name for a person: it must not hold a colon, which ends the name in --for"
+        )
+    return plain
+
+
 def same_name(one: str, other: str) -> bool:
     """Tell whether two checked names are the same person's; capitals make no difference."""
     return unicodedata.normalize("NFC", one.casefold()) == unicodedata.normalize("NFC", other.casefold())
