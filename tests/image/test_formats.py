@@ -227,3 +227,31 @@ def test_a_cut_out_is_the_same_whatever_lies_beneath(form: str, bits: int) -> No
     assert all((photo.pixels - 0.6).abs().max() < 0.03 and photo.alpha is not None for photo in read)
     if form != "WEBP":
         assert torch.equal(read[0].pixels, read[1].pixels) and torch.equal(read[0].pixels, read[2].pixels)
+
+
+@pytest.mark.parametrize("form", ["HEIF", "AVIF"])
+def test_a_phones_photo_that_is_stored_turned_comes_out_upright_with_its_texts(form: str) -> None:
+    stored = np.full((48, 64, 3), 128, np.uint8)
+    stored[:24, :24] = RED  # of a photo to be turned clockwise: its top right
+    image = Image.fromarray(stored)
+    text = exif.Entry(exif.ASCII, 7, "Müller".encode())
+    main = {exif.ORIENTATION: exif.of_numbers("<", exif.SHORT, 6), 315: text}
+    data = exif.to_bytes(exif.Exif("<", main))
+    out = io.BytesIO()
+    if form == "AVIF":
+        image.save(out, "AVIF", quality=100, exif=data)
+    else:
+        import pillow_heif
+
+        phone = pillow_heif.from_pillow(image)
+        phone.info["exif"] = data  # from which it takes how the picture is turned
+        phone.save(out, quality=100, chroma=444)
+    photo = photo_from_bytes(out.getvalue())
+    assert photo.pixels.shape == (3, 64, 48)
+    assert np.abs(to_uint8(photo.pixels)[8, -8].astype(int) - RED).max() <= 12
+    assert np.abs(to_uint8(photo.pixels)[-8, -8].astype(int) - 128).max() <= 12
+    again = photo_from_bytes(encode_photo(photo, form))
+    assert torch.allclose(again.pixels, photo.pixels, atol=0.1) and again.pixels.shape == photo.pixels.shape
+    if form == "HEIF":  # Pillow itself writes the texts of an AVIF that says its orientation anew
+        said = exif.from_bytes(again.exif or b"")
+        assert said is not None and said.main[315] == text
