@@ -8,10 +8,9 @@ import typer
 
 from keepface.cli.many import album_or_photos, read_many
 from keepface.cli.outputs import read_outputs
-from keepface.cli.paths import left_out_words
 from keepface.cli.restore_call import read_call, read_jobs, read_model
-from keepface.cli.restore_words import tell_done
-from keepface.cli.show import FAILED, say_json, tell
+from keepface.cli.restore_words import left_out, tell_done, tell_left_out
+from keepface.cli.show import FAILED, say_json
 
 Words = list[str] | None  # an option that may be repeated
 
@@ -20,9 +19,7 @@ def restore(
     ctx: typer.Context,
     inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="Photos, or folders of photos.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="File to write; a folder for several photos.")],
-    ref: Annotated[
-        list[Path] | None, typer.Option(metavar="PHOTO...", help="The person, elsewhere: photos, folders; after INPUT.")
-    ] = None,
+    ref: Annotated[list[Path] | None, typer.Option(metavar="PHOTO...", help="The person, elsewhere.")] = None,
     recursive: Annotated[
         bool, typer.Option("--recursive", help="Of folders, take what is in their folders too.")
     ] = False,
@@ -65,8 +62,7 @@ def restore(
 ) -> None:
     """Restore the faces in photos, led by other photos (--ref) of the person, or of each person (--people)."""
     jobs, wanted = read_jobs(ctx.params), read_many(ctx)
-    for folder, kinds in jobs.left_out:
-        tell(f"{folder}: left out: {left_out_words(kinds)}")
+    tell_left_out(jobs)
     if any(os.path.isdir(path) for path in inputs):
         wanted = wanted.begun(len(jobs.jobs), device)
     call, model = read_call(ctx.params, jobs), read_model(ctx.params)
@@ -75,6 +71,5 @@ def restore(
         rows.append(row)
         tell_done(row, restoration, as_json)
     if as_json:
-        left_out = [{"folder": str(folder), "kinds": dict(kinds)} for folder, kinds in jobs.left_out]
-        say_json({"results": rows} | ({"left_out": left_out} if left_out else {}))
+        say_json({"results": rows} | left_out(jobs))
     raise typer.Exit(FAILED if any(row["error"] for row in rows) else 0)

@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
-from keepface.cli.show import report, say
+from keepface.cli.paths import Jobs, left_out_words
+from keepface.cli.show import report, say, tell
 from keepface.errors import KeepfaceError
 
 if TYPE_CHECKING:
@@ -25,6 +26,18 @@ def tell_done(row: dict[str, Any], restoration: "Restoration | None", as_json: b
     for number, face in enumerate(restoration.faces, 1):
         if words := _face(face):
             say(f"  face {number}{words}")
+
+
+def tell_left_out(jobs: Jobs) -> None:
+    """Say on stderr what of folders was left out."""
+    for folder, kinds in jobs.left_out:
+        tell(f"{folder}: left out: {left_out_words(kinds)}")
+
+
+def left_out(jobs: Jobs) -> dict[str, Any]:
+    """Return the same as --json prints it; nothing where nothing was."""
+    found = [{"folder": str(folder), "kinds": dict(kinds)} for folder, kinds in jobs.left_out]
+    return {"left_out": found} if found else {}
 
 
 def _face(face: "FaceResult") -> str:
