@@ -19,7 +19,7 @@ LENS = "Möller".encode()
 PIXELS = torch.linspace(0, 1, 3 * 12 * 16).reshape(3, 12, 16)
 
 
-def made(order: str, **main: exif.Entry) -> exif.Exif:
+def made(order: str) -> exif.Exif:
     entries = {tag: exif.Entry(exif.ASCII if tag < 0x9C00 else 1, len(text), text) for tag, text in TEXTS.items()}
     inner = {
         0x9003: exif.Entry(exif.ASCII, 20, b"1962:07:19 10:11:12\0"),
