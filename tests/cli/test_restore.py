@@ -272,7 +272,7 @@ def test_a_missing_output_folder_is_named_before_any_work(
         (["--identity", "1.5"], "identity is 1.5"),
         (["--colour", "sepia"], "colour is 'sepia'"),
         (["--ref", "gone.jpg"], "gone.jpg: there is no such file"),
-        (["--ref-weight", "0.5"], "0 --ref and 1 --ref-weight"),
+        (["--ref-weight", "0.5"], "0 references and 1 --ref-weight"),
         (["--seed", "-1"], "--seed"),
         (["--max-faces", "0"], "--max-faces"),
     ],

@@ -3,7 +3,7 @@ import pytest
 from keepface.config import from_dict, to_dict
 from keepface.engine.choice import Choice, Knobs
 from keepface.engine.settings import RestoreSettings
-from keepface.errors import RecipeError
+from keepface.errors import FaceError, RecipeError
 from keepface.faces.align import template_face
 from keepface.faces.face import Face
 
@@ -66,3 +66,14 @@ def test_values_without_a_sense_are_refused(make: object) -> None:
 def test_settings_with_a_choice_survive_their_way_to_plain_data() -> None:
     settings = RestoreSettings(choice=Choice(("anna",), ("2",), 20.0, 0.9, (Knobs("anna", 0.5, None),)))
     assert from_dict(RestoreSettings, to_dict(settings), "recipe") == settings
+
+
+def test_the_number_of_a_face_that_there_is_not_is_refused() -> None:
+    for choice in (Choice(only=("1", "9")), Choice(skip=("9",)), Choice(knobs=(Knobs("9", identity=0.5),))):
+        choice.check_numbers(9, "a.jpg")
+        choice.check_numbers(0, "a.jpg")  # that no face was found is told by itself
+        with pytest.raises(FaceError, match="^a.jpg: there is no face 9; 3 faces were found, of which 1 is the larg"):
+            choice.check_numbers(3, "a.jpg")
+        with pytest.raises(FaceError, match="there is no face 9; 1 face was found"):
+            choice.check_numbers(1, "a.jpg")
+    Choice(only=("anna",)).check_numbers(1, "a.jpg")

@@ -11,7 +11,7 @@ from keepface.cli.restore_call import Call, Model
 from keepface.cli.restore_jobs import load
 from keepface.engine.on_ray import OnRay
 from keepface.engine.restorer import Restorer
-from keepface.image.files import Limits
+from keepface.image.limits import Limits
 
 from .worked import BAD, nine_photos, studio_of, worked
 

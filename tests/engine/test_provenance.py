@@ -9,7 +9,8 @@ from keepface.engine.provenance import IPTC_EXT, OURS, SOURCE_TYPE, Maker, Optio
 from keepface.engine.restorer import Restorer
 from keepface.engine.result import FaceResult, Restoration, Similarity
 from keepface.engine.settings import RestoreSettings
-from keepface.image.files import FORMATS, Photo, encode_photo, photo_from_bytes
+from keepface.image.endings import FORMATS
+from keepface.image.files import Photo, encode_photo, photo_from_bytes
 from keepface.image.xmp import Property, properties, with_properties
 
 TITLE = Property("http://purl.org/dc/elements/1.1/", "dc", "title")

@@ -1,9 +1,13 @@
+import io
+import re
+
 import pytest
 import torch
 from PIL import Image
 
 from keepface.image import xmp
-from keepface.image.files import FORMATS, Photo, encode_photo, photo_from_bytes, without_gps
+from keepface.image.endings import FORMATS
+from keepface.image.files import Photo, encode_photo, photo_from_bytes, without_gps
 
 DC = "http://purl.org/dc/elements/1.1/"
 OURS = xmp.Property("urn:test:1.0/", "test", "Said")
@@ -11,6 +15,8 @@ PLACES = {  # how each format marks the packet [XMP, part 3]
     "JPEG": b"http://ns.adobe.com/xap/1.0/\0<?xpacket",
     "PNG": b"iTXtXML:com.adobe.xmp\0\0\0\0\0<?xpacket",
     "WEBP": b"XMP ",
+    "HEIF": b"application/rdf+xml",
+    "AVIF": b"application/rdf+xml",
     "TIFF": b"\xbc\x02\x01\x00",  # tag 700 of type byte
 }
 PIXELS = torch.linspace(0, 1, 3 * 12 * 16).reshape(3, 12, 16)
@@ -116,3 +122,61 @@ def test_coordinates_are_stripped_from_exif_and_xmp_and_the_date_stays() -> None
         assert read.get_ifd(0x8769)[0x9003] == "2001:02:03 04:05:06"
         assert again.xmp is not None and xmp.properties(again.xmp) == {(DC, "title"): "kept"}
     assert without_gps(Photo(PIXELS)).exif is None
+
+
+MWG = 'xmlns:mwg-rs="http://www.metadataworkinggroup.com/schemas/regions/"'
+SPACES = (
+    f'{MWG} xmlns:stDim="http://ns.adobe.com/xap/1.0/sType/Dimensions#" '
+    'xmlns:stArea="http://ns.adobe.com/xmp/sType/Area#" '
+    'xmlns:MPReg="http://ns.microsoft.com/photo/1.2/t/Region#" '
+    'xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/"'
+)
+
+
+def regions(x: str, y: str, w: str, h: str, size: tuple[int, int]) -> bytes:
+    """Name a face as the Metadata Working Group, Microsoft and IPTC do, as attributes and as elements."""
+    left, top = (f"{float(middle) - float(side) / 2:.3g}" for middle, side in ((x, w), (y, h)))
+    area = f'<mwg-rs:Area stArea:x="{x}" stArea:y="{y}" stArea:w="{w}" stArea:h="{h}" stArea:unit="normalized"/>'
+    applied = f'<mwg-rs:AppliedToDimensions stDim:w="{size[0]}" stDim:h="{size[1]}" stDim:unit="pixel"/>'
+    corner = f"<Iptc4xmpExt:rbX>{left}</Iptc4xmpExt:rbX><Iptc4xmpExt:rbY>{top}</Iptc4xmpExt:rbY>"
+    sides = f"<Iptc4xmpExt:rbW>{w}</Iptc4xmpExt:rbW><Iptc4xmpExt:rbH>{h}</Iptc4xmpExt:rbH>"
+    boundary = f"<Iptc4xmpExt:RegionBoundary>{corner}{sides}</Iptc4xmpExt:RegionBoundary>"
+    rectangle = f"<MPReg:Rectangle>{left}, {top}, {w}, {h}</MPReg:Rectangle>"
+    return packet(f"<mwg-rs:Regions>{applied}{area}</mwg-rs:Regions>{rectangle}{boundary}", SPACES)
+
+
+def placed(data: bytes) -> list[float]:
+    """Return all numbers of a packet's places, in the order they stand in."""
+    text = data.decode()
+    found = re.findall(r'(?:stDim|stArea):[wxyh]="([^"]+)"|Rectangle>([^<]+)<|<Iptc4xmpExt:rb[XYWH]>([^<]+)<', text)
+    return [float(number) for groups in found for number in "".join(groups).split(", ")]
+
+
+@pytest.mark.parametrize(
+    ("orientation", "x", "y"),  # of the middle of a face at 0.25, 0.1 of the stored picture, 0.1 wide and 0.2 high
+    [(1, 0.25, 0.1), (2, 0.75, 0.1), (3, 0.75, 0.9), (4, 0.25, 0.9), (5, 0.1, 0.25), (6, 0.9, 0.25), (7, 0.9, 0.75)]
+    + [(8, 0.1, 0.75)],
+)
+def test_faces_that_are_named_are_turned_with_the_picture(orientation: int, x: float, y: float) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    out = io.BytesIO()
+    Image.new("RGB", (40, 30)).save(out, "JPEG", exif=exif, xmp=regions("0.25", "0.1", "0.1", "0.2", (40, 30)))
+    again = photo_from_bytes(out.getvalue()).xmp
+    w, h, size = (0.2, 0.1, (30, 40)) if orientation >= 5 else (0.1, 0.2, (40, 30))
+    assert again is not None
+    expected = [*size, x, y, w, h, *(x - w / 2, y - h / 2, w, h) * 2]
+    assert sorted(placed(again)) == pytest.approx(sorted(expected), abs=1e-6)
+
+
+def test_faces_that_were_named_in_the_upright_picture_stay() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    out = io.BytesIO()
+    said = packet(
+        '<mwg-rs:Regions><mwg-rs:AppliedToDimensions stDim:w="30" stDim:h="40"/>'
+        '<mwg-rs:Area stArea:x="0.25" stArea:y="0.1"/></mwg-rs:Regions>',
+        SPACES,
+    )
+    Image.new("RGB", (40, 30)).save(out, "JPEG", exif=exif, xmp=said)
+    assert sorted(placed(photo_from_bytes(out.getvalue()).xmp or b"")) == [0.1, 0.25, 30, 40]

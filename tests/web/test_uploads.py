@@ -37,11 +37,11 @@ def test_names_are_shortened_to_what_is_shown(name: str, plain: str) -> None:
     assert plain_name(name) == plain
 
 
-@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF"])
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "JPEG2000"])
 def test_every_format_that_is_read_is_known_by_its_first_bytes(form: str) -> None:
     data = noise(form=form)
     assert format_of(data) == form
-    assert written_as(data) == (form if form in ("JPEG", "PNG", "WEBP", "TIFF") else "PNG")
+    assert written_as(data) == (form if form in ("JPEG", "PNG", "WEBP", "TIFF", "AVIF") else "PNG")
     assert read_upload(Upload("x", data), 64_000_000).pixels.shape == (3, 48, 64)
 
 

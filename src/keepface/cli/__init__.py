@@ -1,5 +1,8 @@
 """Words to calls: the command line; networks are imported only by the commands that need them."""
 
+import os
+import sys
+import warnings
 from typing import Annotated, Any
 
 import typer
@@ -77,5 +80,21 @@ app.add_typer(cache, name="cache")
 
 
 def main() -> None:
-    """Run the command line."""
-    app(prog_name="keepface")
+    """Run the command line; what libraries warn their programmers of is not said to its user."""
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
+        os.environ.setdefault("PYTHONWARNINGS", "ignore")  # of processes that are started
+    try:
+        app(prog_name="keepface")
+    except KeepfaceError as error:  # before a command was begun
+        sys.exit(report(error))
+    finally:
+        _let_go()
+
+
+def _let_go() -> None:
+    """Give up what can't be written to stdout, of which an error was told; Python would try once more and say so."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

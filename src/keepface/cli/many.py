@@ -75,6 +75,7 @@ def many(
 class WithMany(WithGroups):
     """The command that has the options of `outputs` and of `many` too."""
 
+    several: ClassVar[tuple[str, ...]] = ("--ref",)
     groups: ClassVar[Mapping[str, Callable[..., None]]] = {OUTPUTS: outputs, KEPT: many}
 
 
@@ -98,7 +99,7 @@ def album_or_photos(call: Call, model: Model, outputs: Outputs, wanted: Many, in
     if wanted.engine == "ray" and find_spec("ray") is None:
         raise MissingExtraError("--engine ray needs Ray: pip install 'keepface[ray]'")
     beside = outputs.sidecar or outputs.report or outputs.evidence or outputs.candidates_dir or outputs.c2pa_cert
-    if any(path.is_dir() for path in inputs) and not beside:
+    if any(os.path.isdir(path) for path in inputs) and not beside:
         return _album(call, model, outputs, wanted)
     if wanted != Many():
         what = "they don't go with files beside the pictures" if beside else "give a folder of photos"
@@ -112,8 +113,8 @@ def _album(call: Call, model: Model, outputs: Outputs, wanted: Many) -> "Iterato
     from keepface.engine.manifest import Manifest
     from keepface.engine.result import failed
 
-    for folder in call.jobs.empty:
-        yield failed(str(folder), f"{folder}: holds no photos", 0.0), None
+    for folder, why in call.jobs.refused:
+        yield failed(str(folder), why, 0.0), None
     items = []
     for job in call.jobs.jobs:
         if told := problem(job, replace(call, force=True)):  # outputs that exist are the manifest's business
@@ -130,7 +131,7 @@ def _album(call: Call, model: Model, outputs: Outputs, wanted: Many) -> "Iterato
         for item in items:
             yield failed(str(item.source), str(error), 0.0), None
         return
-    manifest = Manifest(items[0].output.parent)
+    manifest = Manifest(call.jobs.folder)
     try:
         yield from _worked(_Album(call, model, outputs, wanted), items, manifest, restorer, references)
     finally:
@@ -157,7 +158,7 @@ class _Album:
 
         wanted = self.wanted
         if wanted.engine == "ray":
-            call = replace(self.call, jobs=Jobs((), (), True))  # as much as is needed to load
+            call = replace(self.call, jobs=Jobs((), (), is_batch=True))  # as much as is needed to load
             threads = manifest.agreed("threads", 1)  # each has one core
             return OnRay(functools.partial(load, call, self.model), wanted.workers or ACTORS, threads)
         if (wanted.processes or 1) > 1 and isinstance(studio.restorer.method, Personal):
@@ -189,7 +190,7 @@ def _worked(
     batching = Batching(wanted.batch or squares, threads)
     options = Options(call, album.outputs, restorer, references).options
     studio = Studio(restorer, references, options, batching)
-    count = sum(shard.holds(item.output.name) for item in items)
+    count = sum(shard.holds(manifest.key(item.output)) for item in items)
     run = album.run(studio, count, manifest)
     told = restore_album(items, manifest, studio, Wishes(call.force, wanted.retry), shard, run)
     with progress(str(manifest.path.parent.parent)) as advance:

@@ -7,17 +7,27 @@ from typing import Any, ClassVar
 import typer
 from typer.core import TyperCommand
 
+from keepface.cli.several import spread
+
 
 class WithGroups(TyperCommand):
     """A command with the options of its groups besides its own; what they are set to waits in its context's `meta`."""
 
     context_class = typer.Context  # what Typer says that a command gets, and does not give by itself
+    several: ClassVar[tuple[str, ...]] = ()  # options that take several values after one name
     groups: ClassVar[Mapping[str, Callable[..., None]]] = {}  # under which key they wait: whose signature they are
 
     def get_params(self, ctx: Any) -> list[Any]:
         """Return the command's own options, then those of its groups, then --help."""
         *own, about = super().get_params(ctx)
         return [*own, *(item for group in self.groups.values() for item in _options(group)), about]
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Take several values after one name of the options that may have them."""
+        valued = {name for item in self.get_params(ctx) if not getattr(item, "is_flag", True) for name in item.opts}
+        for option in self.several:
+            args = spread(args, valued, option)
+        return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
         """Call the command with its own options alone."""

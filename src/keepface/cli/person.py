@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from keepface.cli.cache import features_folder
-from keepface.cli.paths import READ
+from keepface.cli.paths import photos_of
 from keepface.cli.show import FAILED, progress, say, say_json, say_table, tell
 from keepface.errors import KeepfaceError
 
@@ -58,7 +58,7 @@ def add(
     paths = _photos(photos or [])
     from keepface.people.features import Known, Networks
     from keepface.people.intake import Intake, IntakeSettings, look_at
-    from keepface.people.person import Notes, checked_name, checked_notes, checked_year
+    from keepface.people.person import Notes, checked_name, checked_notes, checked_year, new_name
 
     name = checked_name(name)
     notes = checked_notes(Notes(consent, None, relation, birth_year))
@@ -66,6 +66,8 @@ def add(
     people = open_people(library)
     if lock and not people.is_new and not people.is_locked:
         raise KeepfaceError(f"{people.folder}: is a library without a lock; --lock makes a new one: see docs/people.md")
+    if not people.has(name):
+        new_name(name)
     if not paths and not people.has(name):
         raise KeepfaceError(f"there is no {name} in the library yet: keepface person add {name} PHOTO...")
     passphrase = _new_passphrase() if lock and people.is_new else None
@@ -274,15 +276,7 @@ def _photos(given: Sequence[Path]) -> list[Path]:
     """Take photos, and those of folders."""
     paths: list[Path] = []
     for path in given:
-        if not path.is_dir():
-            paths.append(path)
-            continue
-        inside = sorted(
-            item for item in path.iterdir() if item.suffix.lower() in READ and not item.name.startswith(".")
-        )
-        if not inside:
-            raise KeepfaceError(f"{path}: holds no photos")
-        paths += inside
+        paths += photos_of([path], "PHOTO...") if os.path.isdir(path) else [path]
     return paths
 
 

@@ -1,10 +1,12 @@
 """keepface redo: a result made again, byte for byte, by the recipe that --sidecar wrote beside it."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from keepface.cli.paths import photos_of
 from keepface.cli.show import progress, say, tell
 
 if TYPE_CHECKING:
@@ -33,17 +35,20 @@ def redo(
     from keepface.engine.redo import redo as made_again
     from keepface.engine.sidecar import Machine, check_output, check_photo, read_sidecar
     from keepface.errors import KeepfaceError, OutputExistsError, PhotoError
-    from keepface.image.files import FORMATS, write_bytes
+    from keepface.image.endings import FORMATS
+    from keepface.image.files import write_bytes
 
     sidecar = read_sidecar(recipe)
     if FORMATS.get(output.suffix.lower()) != sidecar.output_format:
         endings = ", ".join(ending for ending, form in FORMATS.items() if form == sidecar.output_format)
         raise PhotoError(f"{output}: the result was {sidecar.output_format}; use one of {endings}")
-    if output.exists() and not force:
+    if os.path.exists(output) and not force:
         raise OutputExistsError(f"{output}: exists already; choose another name, or replace it with --force")
     check_photo(sidecar, photo)
     restorer = None if sidecar.is_copy else _load(sidecar, family, adapter)
-    references = _references(sidecar, restorer, ref or [], person, library if people or person else None, people)
+    references = _references(
+        sidecar, restorer, photos_of(ref or [], "--ref"), person, library if people or person else None, people
+    )
     with progress(photo.name) as advance:
         data = made_again(sidecar, restorer, photo, references, advance)
     machine = sidecar.machine

@@ -1,5 +1,6 @@
 """keepface restore: photos in, photos with their faces restored out."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -8,7 +9,7 @@ import typer
 from keepface.cli.many import album_or_photos, read_many
 from keepface.cli.outputs import read_outputs
 from keepface.cli.restore_call import read_call, read_jobs, read_model
-from keepface.cli.restore_words import tell_done, tell_sum
+from keepface.cli.restore_words import left_out, tell_done, tell_left_out, tell_sum
 from keepface.cli.show import FAILED, say_json
 
 Words = list[str] | None  # an option that may be repeated
@@ -18,7 +19,10 @@ def restore(
     ctx: typer.Context,
     inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="Photos, or folders of photos.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="File to write; a folder for several photos.")],
-    ref: Annotated[list[Path] | None, typer.Option(metavar="PHOTO", help="The person, elsewhere; repeatable.")] = None,
+    ref: Annotated[list[Path] | None, typer.Option(metavar="PHOTO...", help="The person, elsewhere.")] = None,
+    recursive: Annotated[
+        bool, typer.Option("--recursive", help="Of folders, take what is in their folders too.")
+    ] = False,
     person: Annotated[str | None, typer.Option(metavar="NAME", help="Person of the library; --ref adds to it.")] = None,
     people: Annotated[bool, typer.Option("--people", help="Each face by its own person of the library.")] = False,
     library: Annotated[Path | None, typer.Option(envvar="KEEPFACE_LIBRARY", help="The library's folder.")] = None,
@@ -55,14 +59,16 @@ def restore(
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:N or mps.")] = None,
     precision: Annotated[str | None, typer.Option(help="float32, bf16 or fp16.")] = None,
     low_memory: Annotated[bool, typer.Option("--low-memory", help="Networks larger than memory; slow.")] = False,
-    max_pixels: Annotated[int, typer.Option(help="Refuse larger photos.", min=1)] = 64_000_000,
+    max_pixels: Annotated[int | None, typer.Option(help="Refuse larger photos; default: by the memory.", min=1)] = None,
+    allow_truncated: Annotated[bool, typer.Option("--allow-truncated", help="Read JPEGs that are cut short.")] = False,
     max_faces: Annotated[int, typer.Option(help="Refuse photos with more faces.", min=1)] = 50,
     cache: Annotated[bool, typer.Option("--cache", help="Keep the references' features for next time.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Restore the faces in photos, led by other photos (--ref) of the person, or of each person (--people)."""
     jobs, wanted = read_jobs(ctx.params), read_many(ctx)
-    if any(path.is_dir() for path in inputs):
+    tell_left_out(jobs)
+    if any(os.path.isdir(path) for path in inputs):
         wanted = wanted.begun(len(jobs.jobs), device)
     call, model = read_call(ctx.params, jobs), read_model(ctx.params)
     rows = []
@@ -70,7 +76,7 @@ def restore(
         rows.append(row)
         tell_done(row, restoration, as_json)
     if as_json:
-        say_json({"results": rows})
+        say_json({"results": rows} | left_out(jobs))
     else:
         tell_sum(rows)
     raise typer.Exit(FAILED if any(row["error"] for row in rows) else 0)

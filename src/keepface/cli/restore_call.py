@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from keepface.cli.paths import Jobs, plan
+from keepface.cli.paths import Jobs, photos_of, plan
 from keepface.errors import RecipeError
 
 if TYPE_CHECKING:
     from keepface.engine.choice import Choice, Knobs
     from keepface.engine.settings import RestoreSettings
     from keepface.engine.whole import PictureRestorer
-    from keepface.image.files import Limits
+    from keepface.image.limits import Limits
 
 Options = Mapping[str, Any]  # of one call, by the names they have in the command's signature
 SETTINGS = (  # options that are settings by the same name
@@ -85,10 +85,15 @@ def read_jobs(options: Options) -> Jobs:
     Raises:
         typer.BadParameter: a reference that is missing, outputs that clash, --people with one person's references.
     """
-    references = _existing(options["ref"] or [])
+    references = read_references(options)
     if options["people"] and (references or options["person"]):
         raise typer.BadParameter("everybody of the library, or one person; not both", param_hint="--people")
-    return plan(options["inputs"], options["output"], references)
+    return plan(options["inputs"], options["output"], references, options["recursive"])
+
+
+def read_references(options: Options) -> list[Path]:
+    """Return the files of --ref, and the photos of its folders."""
+    return photos_of(options["ref"] or [], "--ref")
 
 
 def read_call(options: Options, jobs: Jobs) -> Call:
@@ -99,20 +104,22 @@ def read_call(options: Options, jobs: Jobs) -> Call:
     """
     from keepface.config import from_dict
     from keepface.engine.settings import RestoreSettings
-    from keepface.image.files import Limits
+    from keepface.image.limits import Limits
 
-    references = options["ref"] or []
+    references = read_references(options)
     weights = tuple(options["ref_weight"]) if options["ref_weight"] else None
-    chosen = {name: options[name] for name in SETTINGS} | {"choice": _choice(options)}
+    chosen = {name: options[name] for name in SETTINGS if options[name] is not None} | {"choice": _choice(options)}
     settings = from_dict(RestoreSettings, chosen, "restore")
     if weights is not None and len(weights) != len(references):
-        raise RecipeError(f"{len(references)} --ref and {len(weights)} --ref-weight; give one weight for each, or none")
+        raise RecipeError(
+            f"{len(references)} references and {len(weights)} --ref-weight; give one weight for each, or none"
+        )
     return Call(
         jobs,
         tuple(references),
         weights,
         settings,
-        Limits(options["max_pixels"]),
+        Limits(options["max_pixels"], allow_truncated=options["allow_truncated"]),
         options["seed"],
         options["aligned"],
         options["force"],
@@ -120,13 +127,6 @@ def read_call(options: Options, jobs: Jobs) -> Call:
         options["people"],
         options["library"],
     )
-
-
-def _existing(references: list[Path]) -> list[Path]:
-    for path in references:
-        if not path.exists():
-            raise typer.BadParameter(f"{path}: there is no such file", param_hint="--ref")
-    return references
 
 
 def _choice(options: Options) -> "Choice":

@@ -1,11 +1,12 @@
 """The photos of one call of `keepface restore`, done one after the other; what fails is told, and the next goes on."""
 
+import os
 import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Optional
 
 from keepface.cli.outputs import Outputs
-from keepface.cli.paths import Job
+from keepface.cli.paths import Job, is_too_long
 from keepface.cli.people import everybody
 from keepface.cli.person import open_people, references_of
 from keepface.cli.person_train import take_adapter
@@ -28,13 +29,13 @@ def done(call: Call, model: Model, outputs: Outputs = Outputs()) -> Iterator[Don
     """Do the jobs one by one; what fails is told in its row, and the next goes on."""
     from keepface.engine.result import failed, skipped
 
-    for folder in call.jobs.empty:
-        yield failed(str(folder), f"{folder}: holds no photos", 0.0), None
+    for folder, reason in call.jobs.refused:
+        yield failed(str(folder), reason, 0.0), None
     waiting = []
     for job in call.jobs.jobs:
-        if call.jobs.is_batch and job.output.exists() and not call.force:
+        if call.jobs.is_batch and os.path.exists(job.output) and not call.force:
             yield skipped(str(job.source), str(job.output)), None
-        elif why := problem(job, call):
+        elif why := problem(job, call) or _beside_problem(job, outputs):
             yield failed(str(job.source), why, 0.0), None
         else:
             waiting.append(job)
@@ -66,7 +67,7 @@ def _restored(jobs: Sequence[Job], call: Call, model: Model, outputs: Outputs) -
 
 def problem(job: Job, call: Call) -> str | None:
     """Find out before the work what would stop it, or its result from being written."""
-    if not job.source.exists():
+    if not os.path.exists(job.source):
         return f"{job.source}: there is no such file"
     try:
         _check_output(job, call)
@@ -75,19 +76,32 @@ def problem(job: Job, call: Call) -> str | None:
     return None
 
 
+def _beside_problem(job: Job, outputs: Outputs) -> str | None:
+    """Find out which file beside the result would have too long a name."""
+    from keepface.engine.sidecar import sidecar_path
+
+    beside = [sidecar_path(job.output)] if outputs.sidecar else []
+    beside += [] if outputs.report is None else [outputs.report / f"{job.output.name}.html"]
+    beside += [] if outputs.evidence is None else [outputs.evidence / f"{job.output.name}.png"]
+    long = next((path for path in beside if is_too_long(path)), None)
+    return None if long is None else f"{job.source}: {long.name!r} is too long a name for a file; shorten the photo's"
+
+
 def _check_output(job: Job, call: Call) -> None:
-    from keepface.image.files import FORMATS
+    from keepface.image.endings import FORMATS
 
     if job.output.suffix.lower() not in FORMATS:
         raise PhotoError(f"{job.output}: no format is known by this ending; use {', '.join(FORMATS)}")
-    if job.output.exists() and not call.force:
+    if is_too_long(job.output):
+        raise PhotoError(f"{job.output.parent}: a file can't have a name as long as {job.output.name!r}; shorten it")
+    if os.path.exists(job.output) and not call.force:
         raise OutputExistsError(f"{job.output}: exists already; choose another name, or replace it with --force")
     if call.jobs.is_batch:
         try:
             job.output.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise PhotoError(f"{job.output.parent}: can't be made: {error.strerror or error}") from None
-    if not job.output.parent.is_dir():
+    if not os.path.isdir(job.output.parent):
         raise PhotoError(f"{job.output}: there is no folder {job.output.parent}; make it first")
 
 

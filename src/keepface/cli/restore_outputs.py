@@ -36,9 +36,16 @@ class Studio:
         from keepface.engine.provenance import Options
 
         call, wanted = self.call, self.outputs
-        limits = call.limits.max_pixels
+        limits = call.limits
         return Options(
-            call.settings, call.seed, call.is_aligned, wanted.candidates, limits, wanted.strip_gps, wanted.provenance
+            call.settings,
+            call.seed,
+            call.is_aligned,
+            wanted.candidates,
+            limits.max_pixels,
+            wanted.strip_gps,
+            wanted.provenance,
+            limits.allow_truncated or None,
         )
 
     def sources(self, photo: Path) -> "Sources":
@@ -60,7 +67,8 @@ def restore_and_write(studio: Studio, job: Job, advance: Progress) -> "Restorati
     """Restore a photo and write what was asked for; errors are those of reading, restoring and writing."""
     from keepface.engine.redo import file_bytes, restore_by
     from keepface.engine.sidecar import Written
-    from keepface.image.files import FORMATS, read_photo, write_bytes
+    from keepface.image.endings import FORMATS
+    from keepface.image.files import keep_dates, read_photo, write_bytes
 
     outputs, options, force = studio.outputs, studio.options, studio.call.force
     photo = read_photo(job.source, studio.call.limits)
@@ -76,6 +84,7 @@ def restore_and_write(studio: Studio, job: Job, advance: Progress) -> "Restorati
         _write_told(studio, job, restoration, Written(form, data, is_copy))
     if restoration.changed:
         _sign(studio, job)
+    keep_dates(job.source, job.output)
     return restoration
 
 

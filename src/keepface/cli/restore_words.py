@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from keepface.cli.show import report, say
+from keepface.cli.paths import Jobs, left_out_words
+from keepface.cli.show import report, say, tell
 from keepface.engine.reason_words import sentence
 from keepface.errors import KeepfaceError
 
@@ -24,6 +25,8 @@ def tell_done(row: dict[str, Any], restoration: "Restoration | None", as_json: b
         say(f"{row['output']} is there already, left alone (--force restores it again)")
         return
     say(f"{row['input']} -> {row['output']}  {_done(restoration)}, {row['seconds']:.1f} s")
+    for note in row.get("notes", ()):
+        say(f"  note: {note}")
     for number, face in enumerate(restoration.faces, 1):
         if words := _face(face):
             say(f"  face {number}{words}")
@@ -38,6 +41,18 @@ def tell_sum(rows: Sequence[dict[str, Any]]) -> None:
     words = ("restored", "denoised", "unchanged")
     told = ", ".join(f"{faces.count(word)} {word}" for word in words)
     say(f"{len(rows)} photos, {len(faces)} faces: {told}{f'; {failed} photos failed' if failed else ''}")
+
+
+def tell_left_out(jobs: Jobs) -> None:
+    """Say on stderr what of folders was left out."""
+    for folder, kinds in jobs.left_out:
+        tell(f"{folder}: left out: {left_out_words(kinds)}")
+
+
+def left_out(jobs: Jobs) -> dict[str, Any]:
+    """Return the same as --json prints it; nothing where nothing was."""
+    found = [{"folder": str(folder), "kinds": dict(kinds)} for folder, kinds in jobs.left_out]
+    return {"left_out": found} if found else {}
 
 
 def _face(face: "FaceResult") -> str:

@@ -18,7 +18,14 @@ Advance = Callable[[int, int], None]  # done, in all
 
 def say(line: str) -> None:
     """Write a line to stdout; bytes of file names that are no text become question marks."""
-    typer.echo(_printable(line))
+    try:
+        typer.echo(_printable(line))
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise KeepfaceError(
+            f"what is to be said can't be written: {error.strerror or error}; make room there"
+        ) from None
 
 
 def tell(line: str) -> None:

@@ -6,6 +6,7 @@ photos that were not begun or not finished, which are begun anew, and one file t
 which is known by its hash.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -30,7 +31,8 @@ from keepface.engine.settings import RestoreSettings
 from keepface.engine.sidecar import features_sha256, file_sha256
 from keepface.engine.whole import PictureRestorer
 from keepface.errors import KeepfaceError, OutputExistsError, PhotoError
-from keepface.image.files import FORMATS, Photo
+from keepface.image.endings import FORMATS
+from keepface.image.files import Photo, keep_dates
 
 UNKNOWN = ""  # hash of a file that can't be read
 
@@ -61,7 +63,7 @@ class Studio:
         free = RestoreSettings()
         settings = self.options.settings
         limits = {name: getattr(free, name) for name in ("max_faces", "max_pixels", "tile_batch")}
-        asked = replace(self.options, settings=replace(settings, **limits), max_pixels=Options(free).max_pixels)
+        asked = replace(self.options, settings=replace(settings, **limits), max_pixels=None, allow_truncated=None)
         people = self.references.known if isinstance(self.references, People) else (self.references,)
         led_by = [(person.person, features_sha256(person)) for person in people]
         together = self.batching.squares if is_batched(self.restorer, self.options) else 0
@@ -100,10 +102,13 @@ class Keep:
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
-            aside.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                aside.unlink(missing_ok=True)
             raise PhotoError(f"{item.output}: can't be written: {error.strerror or error}") from None
-        blank = Photo(torch.zeros(1).expand(restoration.image.pixels.shape), source=restoration.image.source)
-        told = replace(restoration, image=blank)
+        keep_dates(item.source, aside)
+        image = restoration.image
+        blank = Photo(torch.zeros(1).expand(image.pixels.shape), source=image.source, beside=image.beside)
+        told = replace(restoration, image=replace(blank, notes=image.notes))
         return Kept(aside, hashlib.sha256(data).hexdigest(), file_sha256(item.source), told)
 
 
@@ -141,7 +146,7 @@ def restore_album(
         RecipeError, WeightsError: the networks can't do what the options ask for.
     """
     keep_freed_memory()
-    own = [item for item in items if shard.holds(item.output.name)]
+    own = [item for item in items if shard.holds(manifest.key(item.output))]
     with manifest.one_run(shard):
         ledger = _Ledger(manifest, studio, wishes)
         waiting = []
@@ -167,7 +172,7 @@ class _Ledger:
 
     def known(self, item: Item) -> Told | None:
         """Tell of a photo that need not, or must not, be restored now; `None` for one that is to be."""
-        entry = self._manifest.get(item.output.name)
+        entry = self._manifest.get(self._manifest.key(item.output))
         source, there = _sha256(item.source), _sha256(item.output)
         if entry is not None and entry.status == "writing" and there == entry.output_sha256:
             entry = replace(entry, status="done")  # it took its name, and the run was killed before it was entered
@@ -200,7 +205,7 @@ class _Ledger:
     def _name(self, item: Item, kept: Kept, entry: Entry) -> str | None:
         """Give the file its name; return what keeps it from it."""
         try:
-            if item.output.exists() and not self._wishes.force:
+            if os.path.exists(item.output) and not self._wishes.force:
                 raise OutputExistsError(f"{item.output}: somebody else wrote it meanwhile; --force replaces it")
             self._manifest.put(entry)
             os.replace(kept.aside, item.output)
@@ -213,7 +218,7 @@ class _Ledger:
         return None
 
     def _entry(self, item: Item, source: str, seconds: float) -> Entry:
-        name, given = item.output.name, str(item.source)
+        name, given = self._manifest.key(item.output), str(item.source)
         return Entry(
             name, given, source, self._options, self._model, self._seed, "failed", None, seconds, None, __version__
         )

@@ -31,7 +31,7 @@ from keepface.engine.result import Restoration
 from keepface.engine.settings import RestoreSettings
 from keepface.engine.whole import PictureRestorer
 from keepface.errors import KeepfaceError, RecipeError
-from keepface.image.files import Limits, Photo, from_uint8, read_photo, to_uint8, without_gps
+from keepface.image.files import Photo, from_uint8, read_photo, to_uint8, without_gps
 from keepface.methods.method import Personal
 
 MIB = 2**20
@@ -188,7 +188,7 @@ class _Stages(Generic[Made]):
         started = time.perf_counter()
         restorer, options = self.restorer, self.options
         try:
-            photo = read_photo(item.source, Limits(options.max_pixels))
+            photo = read_photo(item.source, options.limits)
             shown = without_gps(photo) if options.strip_gps else photo
             settings, is_aligned = options.settings, options.is_aligned
             together = is_batched(restorer, options) and not goes_by_tiles(restorer, photo, settings, is_aligned)

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from keepface.engine.reasons import Reason
-from keepface.errors import RecipeError
+from keepface.errors import FaceError, RecipeError
 from keepface.faces.face import Face
 
 
@@ -60,6 +60,17 @@ class Choice:
             if not word.isdecimal() and word.casefold() not in known:
                 there = ", ".join(sorted(people)) or "nobody: give --people, or a face's number"
                 raise RecipeError(f"no person called {word!r} is looked for; those who are: {there}")
+
+    def check_numbers(self, faces: int, source: str) -> None:
+        """Refuse the number of a face that a photo does not have; of a photo without faces nothing is asked.
+
+        Raises:
+            FaceError: it says how many there are.
+        """
+        beyond = [word for word in self.named if word.isdecimal() and int(word) > faces]
+        if faces and beyond:
+            found = "1 face was found" if faces == 1 else f"{faces} faces were found, of which 1 is the largest"
+            raise FaceError(f"{source}: there is no face {beyond[0]}; {found}")
 
     def refusal(self, number: int, face: Face, person: str | None) -> Reason | None:
         """Say why a face is not restored; `None` where it is."""

@@ -14,9 +14,9 @@ from typing import Any
 
 from keepface.engine.provenance import SOURCE_TYPE, TOOL, Maker, Options
 from keepface.errors import KeepfaceError, MissingExtraError, PhotoError
-from keepface.image.files import FORMATS, write_bytes
+from keepface.image.endings import FORMATS, MIME
+from keepface.image.files import write_bytes
 
-MIME = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp", "TIFF": "image/tiff"}
 ALGORITHMS = ("es256", "es384", "es512", "ps256", "ps384", "ps512", "ed25519")
 OWN_LABEL = "io.keepface.restoration"
 SETTINGS = {"builder": {"thumbnail": {"enabled": False}}, "verify": {"remote_manifest_fetch": False}}

@@ -36,7 +36,7 @@ class Entry:
     crash can tell by the hash whether it did.
     """
 
-    output: str  # name in the output folder; no two photos have one
+    output: str  # path below the output folder; no two photos have one
     source: str  # path as it was given; bytes that are no text are written out
     source_sha256: str
     options_sha256: str  # of all that was asked for and whoever led, see album.py
@@ -103,6 +103,10 @@ class Manifest:
         """Let go of the file."""
         self._base.close()
 
+    def key(self, output: Path) -> str:
+        """Name an output in the manifest: its path below the folder of outputs."""
+        return output.relative_to(self.folder.parent).as_posix()
+
     def get(self, output: str) -> Entry | None:
         """Return the entry of an output, if there is one."""
         with self._told():
@@ -162,9 +166,18 @@ class Manifest:
             yield
         except (sqlite3.Error, OSError) as error:
             raise KeepfaceError(
-                f"{self.path}: can't be used as the album's manifest: {error}; choose another output folder, or move "
-                f"{FOLDER} away to begin anew"
+                f"{self.path}: can't be used as the album's manifest: {error}; {_way_out(error)}"
             ) from None
+
+
+def _way_out(error: Exception) -> str:
+    """Say what to do: a disk that takes nothing is no fault of the manifest, which holds what was done."""
+    code = getattr(error, "sqlite_errorname", "") or ""
+    if isinstance(error, OSError) or code.startswith(
+        ("SQLITE_READONLY", "SQLITE_FULL", "SQLITE_IOERR", "SQLITE_CANTOPEN")
+    ):
+        return "make room or get leave to write there, then call again: what was done stays done"
+    return f"choose another output folder, or move {FOLDER} away to begin anew"
 
 
 def text(value: str) -> str:

@@ -28,6 +28,7 @@ WORTH_A_WORD = 0.6  # ours: of the floor; whoever is less like a face than that 
 # photo of one face says whose it is; of several faces the one most alike must be more likely theirs than not.
 DOUBTFUL, DOUBTFUL_OF_SEVERAL = 0.2, 0.5
 UNLIKELY = 0.05  # the same of a face that keepface matched to somebody of a library: 1 in 200 true pairs is below
+COPY = 0.9  # ours: cosine of two faces of one photo that are one picture; two photos of a person are hardly as alike
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,8 +80,10 @@ def choose(
     Raises:
         ReferencePhotoError: with `settings.strict`, the references look like nobody in the photo.
         RecipeError: `settings.choice` names somebody who is not looked for.
+        FaceError: it names the number of a face that there is not.
     """
     settings.choice.check(names_of(wanted))
+    settings.choice.check_numbers(len(faces), photo.source)
     if isinstance(wanted, People):
         plans = match(restorer, photo, faces, wanted, settings)
     elif not faces or not wanted.kept:
@@ -173,9 +176,19 @@ def _find(
             raise ReferencePhotoError(f"{photo.source}: refused, as asked by strict: {told}")
         plans[best] = replace(plans[best], reason=doubt)
         return plans
-    led = Plan(faces[best], led_by=wanted, compared_with=wanted, reason=doubt, probability=chances[best])
-    plans[best] = led
+    for index in (best, *_copies(restorer, photo, faces, best, open_to)):
+        plans[index] = Plan(faces[index], led_by=wanted, compared_with=wanted, reason=doubt, probability=chances[index])
     return plans
+
+
+def _copies(restorer: Recognising, photo: Photo, faces: Sequence[Face], one: int, among: Sequence[int]) -> list[int]:
+    """Find faces that are one and the same picture as another, as on a sheet of passport photos or in a collage."""
+    if len(among) == 1:
+        return []
+    recogniser = restorer.embedder.recogniser
+    first = recogniser.embed(photo.pixels, faces[one])
+    others = [(index, recogniser.embed(photo.pixels, faces[index])) for index in among if index != one]
+    return [index for index, found in others if float(first @ found) >= COPY]
 
 
 def _doubt(

@@ -21,6 +21,7 @@ from keepface.diffusion.seal import SEALED
 from keepface.engine.photo import Named
 from keepface.engine.result import Counts, Restoration
 from keepface.engine.settings import RestoreSettings
+from keepface.image.limits import Limits
 from keepface.image.xmp import Property, with_properties
 from keepface.methods import METHODS
 from keepface.methods.method import OnePass
@@ -75,9 +76,15 @@ class Options:
     seed: int = 0
     is_aligned: bool | None = None
     candidates: int = 1
-    max_pixels: int = 64_000_000  # of the photo
+    max_pixels: int | None = None  # of the photo; None: as many as `Limits` allows
     strip_gps: bool = False
     provenance: bool = True
+    allow_truncated: bool | None = None  # read a JPEG that is cut short as far as it goes
+
+    @property
+    def limits(self) -> Limits:
+        """Return what the photo may be."""
+        return Limits(self.max_pixels, allow_truncated=bool(self.allow_truncated))
 
     @property
     def sha256(self) -> str:

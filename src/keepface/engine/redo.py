@@ -11,7 +11,8 @@ from keepface.engine.result import Restoration
 from keepface.engine.sidecar import Sidecar, check_maker, check_photo
 from keepface.engine.whole import PictureRestorer, restore_any
 from keepface.errors import PhotoError
-from keepface.image.files import FORMATS, Limits, Photo, encode_photo, read_photo, without_gps
+from keepface.image.endings import FORMATS
+from keepface.image.files import Photo, encode_photo, read_photo, without_gps
 
 
 def restore_by(
@@ -77,9 +78,7 @@ def redo(
         return _read(photo)
     check_maker(sidecar, made_by(restorer.method))
     options = sidecar.options
-    restoration, _ = restore_by(
-        options, restorer, read_photo(photo, Limits(options.max_pixels)), references, progress=progress
-    )
+    restoration, _ = restore_by(options, restorer, read_photo(photo, options.limits), references, progress=progress)
     return encode_photo(restoration.image, sidecar.output_format)
 
 

@@ -12,6 +12,8 @@ from keepface.engine.reasons import Outcome, Reason
 from keepface.engine.references import LeftOut
 from keepface.engine.settings import RestoreSettings
 from keepface.faces.quality import Quality
+from keepface.image.beside import not_kept
+from keepface.image.endings import FORMATS
 from keepface.image.files import Photo
 
 NO_FACE = Reason("no_face")
@@ -141,12 +143,20 @@ class Restoration:
         """Return the row that `keepface restore --json` prints; `output` is where the picture was written.
 
         A row has one more key, `"cleaned": true`, where the pre-cleaner ran, and `"tiles"`, how many, where the whole
-        picture was restored by tiles.
+        picture was restored by tiles; and `"notes"` where something of the file is not in the result.
         """
         row = _row(self.input, output, None, self.seconds, self.faces)
         more: dict[str, Any] = {"cleaned": True} if self.cleaned and self.changed else {}
         more |= {"evidence": self.evidence.to_json()} if self.evidence else {}
+        more |= {"notes": list(notes)} if (notes := self.notes(output)) else {}
         return row | more | ({"tiles": self.tiles} if self.tiles else {})
+
+    def notes(self, output: str | None = None) -> tuple[str, ...]:
+        """Say what of the photo's file is not in the result; `output` is where the picture was written."""
+        form = None if output is None else FORMATS.get(Path(output).suffix.lower())
+        is_copy = not self.changed and form == FORMATS.get(Path(self.input).suffix.lower())
+        lost = () if form is None or is_copy else not_kept(self.image.beside, form)
+        return (*self.image.notes, *(f"{form} has no place for {what}, which are left out" for what in lost))
 
 
 def failed(source: str, error: str, seconds: float) -> dict[str, Any]:

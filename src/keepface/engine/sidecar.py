@@ -75,7 +75,7 @@ class Sidecar:
     options: Options
     machine: Machine
     options_sha256: str
-    output_format: str  # as in keepface.image.files.FORMATS
+    output_format: str  # as in keepface.image.endings.FORMATS
     output_sha256: str  # before it was signed
     is_copy: bool = False  # nothing was restored: the output is the photo's file
     faces: tuple[dict[str, Any], ...] = field(default=())  # what was done to each, without names

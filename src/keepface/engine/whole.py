@@ -24,7 +24,8 @@ from keepface.engine.settings import MAX_SCALE, RestoreSettings
 from keepface.errors import RecipeError, TooLargeError
 from keepface.identity.embed import IdentityFeatures
 from keepface.image.colour import to_grey
-from keepface.image.files import MEGAPIXEL, Photo, with_pixels
+from keepface.image.files import Photo, with_pixels
+from keepface.image.limits import MEGAPIXEL
 from keepface.image.size import resize
 from keepface.image.tiles import Layout, Tile, cut, reflect_pad
 from keepface.methods import DEFAULTS

@@ -1,5 +1,6 @@
 """Picture files in and out: the only place that knows of files, 8-bit pixels and EXIF."""
 
+import contextlib
 import dataclasses
 import io
 import os
@@ -13,38 +14,26 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float, Integer, UInt8
-from PIL import Image, PngImagePlugin, UnidentifiedImageError
+from PIL import Image, PngImagePlugin
 from torch import Tensor
 
-from keepface.errors import OutputExistsError, PhotoError, TooLargeError
-from keepface.image import deep, metadata, xmp
+from keepface.errors import OutputExistsError, PhotoError
+from keepface.image import beside, deep, exif, metadata, png, xmp
+from keepface.image.beside import Beside
+from keepface.image.channels import plain, upright
 from keepface.image.colour import is_grey
+from keepface.image.endings import FORMATS
+from keepface.image.formats import START_BYTES, open_image, pictures_in
+from keepface.image.hidden import without_hidden
+from keepface.image.limits import Limits
+from keepface.image.modern import Metadata, encode_modern
+from keepface.image.raw import decode_raw, is_raw
 from keepface.image.size import resize
 from keepface.image.tiff import encode_tiff
 
-FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF"}
-QUALITY = 95  # of JPEG (without chroma subsampling) and WebP
-START_BYTES = 32
-GREY_MODES = ("1", "L", "LA", "La")
-REFUSED_MODES = ("F", "LAB")
-DEEP_MAX = 65535
+QUALITY = 95  # of JPEG, HEIC and AVIF (all without chroma subsampling) and WebP
+JPEG_END, JPEG_BLOCK = b"\xff\xd9", 8
 DEEP_TOLERANCE = 1.5 / 255  # of 16 bits cut to 8
-MEGAPIXEL = 1_000_000
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What a picture may be before it is decoded."""
-
-    max_pixels: int = 64_000_000
-    formats: tuple[str, ...] = (
-        "JPEG",
-        "PNG",
-        "WEBP",
-        "TIFF",
-        "BMP",
-        "GIF",
-    )  # JPEG holds MPO, of which the first picture
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +49,8 @@ class Photo:
     dpi: tuple[float, float] | None = None
     source: str = "memory"  # names the photo in messages
     xmp: bytes | None = None  # without what describes the old file
+    beside: Beside = Beside()  # captions, comments, texts, gamma
+    notes: tuple[str, ...] = ()  # what of its file is not in it, in words
 
     def save(self, path: Path | str, force: bool = False) -> None:
         """Write the photo to a file, as `write_photo`."""
@@ -76,16 +67,19 @@ def with_pixels(photo: Photo, pixels: Float[Tensor, "3 h w"]) -> Photo:
 
 def without_gps(photo: Photo) -> Photo:
     """Leave out the coordinates of the place where a photo was taken; the names of places stay."""
-    exif = None if photo.exif is None else metadata.exif_without_gps(photo.exif)
+    found = None if photo.exif is None else metadata.exif_without_gps(photo.exif)
     packet = None if photo.xmp is None else xmp.without_gps(photo.xmp)
-    return dataclasses.replace(photo, exif=exif, xmp=packet)
+    return dataclasses.replace(photo, exif=found, xmp=packet, beside=beside.without_gps(photo.beside))
 
 
 def read_photo(path: Path | str, limits: Limits = Limits()) -> Photo:  # noqa: B008 - frozen
-    """Read a picture file, turned upright by its EXIF orientation; of several pictures in it the first.
+    """Read a picture file, turned upright by its EXIF orientation; of several pictures in it the first, which is noted.
+
+    What is fully transparent has the colours of what lies around it: what stood there is no part of the picture.
 
     Raises:
-        PhotoError: missing, empty, truncated, damaged, a folder, or of a type that is not read.
+        PhotoError: missing, empty, truncated, damaged, a folder, of a type that is not read, or a camera's raw file
+            and rawpy is not installed.
         TooLargeError: more pixels than the limits; checked by the header, before anything is decoded.
     """
     path = Path(path)
@@ -111,16 +105,29 @@ def photo_from_bytes(data: bytes, source: str = "memory", limits: Limits = Limit
 
 def photo_from_image(image: Image.Image, source: str = "memory") -> Photo:
     """Take over a Pillow image, turned upright; `source` names it in errors, which are those of `read_photo`."""
+    return _without_hidden(_from_image(image, source))
+
+
+def _without_hidden(photo: Photo) -> Photo:
+    if photo.alpha is None:
+        return photo
+    return dataclasses.replace(photo, pixels=without_hidden(photo.pixels, photo.alpha))
+
+
+def _from_image(image: Image.Image, source: str) -> Photo:
     if min(image.size) < 1:
         raise PhotoError(f"{source}: the picture has no pixels ({image.width} x {image.height})")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow warns of damaged metadata, which is then left out
+        said, size = _said(image), image.size
         try:
             image.load()
         except Exception as error:  # Pillow's decoders raise nearly anything on damaged data
             raise _damaged(source, error) from None
         # Read after loading: Pillow turns a TIFF upright as it loads, and that of a PNG may stand at its end.
-        return _photo(_plain(image, source), image, metadata.orientation(image), source)
+        orientation = metadata.orientation(image)
+        photo = Photo(**_channels(upright(plain(image, source), orientation)), source=source)
+        return _with_said(photo, image, _Turn(orientation, size), said)
 
 
 def to_uint8(pixels: Float[Tensor, "3 h w"]) -> UInt8[np.ndarray, "h w 3"]:
@@ -155,10 +162,17 @@ def write_bytes(data: bytes, path: Path | str, force: bool = False) -> None:
     _write(Path(path), lambda: data, force)
 
 
+def keep_dates(source: Path, output: Path) -> None:
+    """Give a file the date of change of the photo that it was made of, by which albums are sorted."""
+    with contextlib.suppress(OSError):
+        told = source.stat()
+        os.utime(output, ns=(told.st_atime_ns, told.st_mtime_ns))
+
+
 def _write(path: Path, make: Callable[[], bytes], force: bool) -> None:
-    if path.is_dir():
+    if os.path.isdir(path):
         raise PhotoError(f"{path}: is a folder; give the name of a file")
-    if path.exists() and not force:
+    if os.path.exists(path) and not force:
         raise OutputExistsError(f"{path}: exists already; give another name, or --force to replace it")
     aside = path.with_name(f".{secrets.token_hex(8)}.part")
     try:
@@ -170,112 +184,143 @@ def _write(path: Path, make: Callable[[], bytes], force: bool) -> None:
         reason = (error.strerror if isinstance(error, OSError) else None) or error
         raise PhotoError(f"{path}: can't be written: {reason}") from None
     finally:
-        aside.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # of a disk that can't be written to
+            aside.unlink(missing_ok=True)
 
 
 def _read(stream: io.BytesIO | io.BufferedReader, source: str, limits: Limits) -> Photo:
     start = stream.read(START_BYTES)
     if not start:
         raise PhotoError(f"{source}: is empty (0 bytes)")
-    stream.seek(0)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # our own limit is the lower one; damaged metadata is left out
-        image = _open(stream, start, source, limits)
+        warnings.simplefilter("ignore")  # damaged metadata is left out
+        if "RAW" in limits.formats and is_raw(start, stream):
+            return _read_raw(stream, source, limits)
+        image = open_image(stream, start, source, limits)
         is_deep = deep.is_deep(image, start)
-        photo = photo_from_image(image, source)
+        try:
+            photo = _from_image(image, source)
+        except PhotoError as error:
+            if image.format not in ("JPEG", "MPO"):
+                raise
+            if not limits.allow_truncated:
+                raise PhotoError(f"{error}; --allow-truncated reads a JPEG as far as it goes") from None
+            return _read_cut(stream, start, source, limits)
         if is_deep:
             stream.seek(0)
             array = deep.decode_deep(stream.read())
             if array is not None:
-                whole = _photo(array, image, metadata.orientation(image), source)
+                whole = _with_channels(photo, upright(array, metadata.orientation(image)))
                 # The two decoders must see the same picture; where they don't, the 8 bits of Pillow stand.
                 if whole.pixels.shape == photo.pixels.shape and torch.allclose(
                     whole.pixels, photo.pixels, rtol=0.0, atol=DEEP_TOLERANCE
                 ):
-                    return whole
-    return photo
+                    photo = whole
+        return dataclasses.replace(_without_hidden(photo), notes=_notes(image))
 
 
-def _open(stream: io.BytesIO | io.BufferedReader, start: bytes, source: str, limits: Limits) -> Image.Image:
-    """Read the header, and refuse by it what is too large."""
+def _notes(image: Image.Image) -> tuple[str, ...]:
+    """Say what of a file is not in the photo."""
+    told = []
     try:
-        image = Image.open(stream, formats=limits.formats)
-    except Image.DecompressionBombError as error:
-        raise TooLargeError(
-            f"{source}: refused as a decompression bomb: {error}; make it smaller, or in Python raise "
-            "PIL.Image.MAX_IMAGE_PIXELS and Limits(max_pixels=...)"
-        ) from None
-    except UnidentifiedImageError:
-        heif = start[4:8] == b"ftyp"
-        hint = "HEIC, AVIF and video are not read: save it as JPEG or PNG" if heif else "or it is damaged at its start"
-        raise PhotoError(
-            f"{source}: is no picture of a type that is read ({', '.join(limits.formats)}); {hint}"
-        ) from None
-    except Exception as error:  # Pillow's parsers raise nearly anything on damaged data
-        raise _damaged(source, error) from None
-    pixels = image.width * image.height
-    if pixels > limits.max_pixels:
-        raise TooLargeError(
-            f"{source}: {image.width} x {image.height} is {pixels / MEGAPIXEL:.1f} megapixels; the limit is "
-            f"{limits.max_pixels / MEGAPIXEL:g}: make it smaller, or raise the limit with --max-pixels "
-            "(in Python Limits(max_pixels=...))"
-        )
-    return image
+        count = pictures_in(image)
+    except Exception:  # Pillow's parsers raise nearly anything; the first picture is good all the same
+        count = 1
+    if count > 1:
+        told.append(f"{count} pictures are in the file, and the first was taken")
+    if (bits := image.info.get("bit_depth", 8)) > 8:  # of HEIC
+        told.append(f"{bits} bits a channel were read as 8")
+    return tuple(told)
 
 
-def _photo(array: Integer[np.ndarray, "h w c"], image: Image.Image, orientation: int, source: str) -> Photo:
-    """Make a photo of stored pixels (1 to 4 channels, alpha last) and the metadata of a loaded image."""
-    whole = _from_integers(_upright(array, orientation))
-    colours = 1 if array.shape[2] <= 2 else 3
-    pixels = whole[:colours].expand(3, -1, -1).contiguous()
-    dpi = metadata.resolution(image)
-    return Photo(
-        pixels=pixels,
-        alpha=whole[colours:].contiguous() if array.shape[2] in (2, 4) else None,
-        bit_depth=16 if array.dtype == np.uint16 else 8,
-        is_grey=colours == 1 or is_grey(pixels),
+def _read_raw(stream: io.BytesIO | io.BufferedReader, source: str, limits: Limits) -> Photo:
+    photo = Photo(**_channels(decode_raw(stream, source, limits)), source=source)
+    height, width = photo.pixels.shape[1:]
+    try:
+        found = exif.read(stream)
+    except ValueError:  # none of TIFF's kin
+        return photo
+    size = (height, width) if found.orientation >= 5 else (width, height)
+    said = exif.tidied(exif.upright(found, found.orientation, *size), width, height)
+    return dataclasses.replace(photo, exif=exif.to_bytes(said))
+
+
+def _read_cut(stream: io.BytesIO | io.BufferedReader, start: bytes, source: str, limits: Limits) -> Photo:
+    """Read a JPEG that is cut short: with an end put to it, libjpeg repeats the last colours for what is missing."""
+    stream.seek(0)
+    image = open_image(io.BytesIO(stream.read() + JPEG_END), start, source, limits)
+    photo = photo_from_image(image, source)
+    array = np.asarray(image)
+    missing = int(np.logical_and.accumulate((array == array[-1:]).reshape(len(array), -1).all(axis=1)[::-1]).sum())
+    share = f": about {100 * missing / len(array):.0f} % of it are missing" if missing >= JPEG_BLOCK else ""
+    return dataclasses.replace(photo, notes=(f"the file is cut short{share}",))
+
+
+@dataclass(frozen=True)
+class _Said:
+    """What a file says, as it stands."""
+
+    exif: exif.Exif | None
+    beside: Beside
+
+
+@dataclass(frozen=True)
+class _Turn:
+    """How a picture was turned upright."""
+
+    orientation: int  # as its pixels were stored
+    size: tuple[int, int]  # likewise: width, height
+
+
+def _said(image: Image.Image) -> _Said:
+    """Read what the file of a picture that is not loaded yet says, and leave it where it stood."""
+    stream = getattr(image, "fp", None)
+    try:
+        place = None if stream is None else stream.tell()
+    except (AttributeError, OSError, ValueError):  # closed, or no file
+        stream = place = None
+    said = _Said(metadata.read_exif(image, stream), beside.read_beside(image, stream))
+    if stream is not None:
+        stream.seek(place)
+    return said
+
+
+def _with_said(photo: Photo, image: Image.Image, turn: _Turn, said: _Said) -> Photo:
+    """Add to a photo what the file of a loaded image says, so that it holds of the upright picture."""
+    height, width = photo.pixels.shape[1:]
+    orientation, size = turn.orientation, turn.size
+    if image.format in ("TIFF", "HEIF"):  # is upright by now, and so is what Pillow says of it
+        of_exif = 1 if said.exif is None else said.exif.orientation
+        orientation = of_exif if image.format == "TIFF" else image.info.get("original_orientation") or 1
+        size = (height, width) if orientation >= 5 else (width, height)
+    found = None if said.exif is None else exif.tidied(exif.upright(said.exif, orientation, *size), width, height)
+    dpi = metadata.resolution(image, said.exif)
+    return dataclasses.replace(
+        photo,
         icc=None if image.mode == "CMYK" else metadata.usable_icc(image.info.get("icc_profile")),
-        exif=metadata.exif_bytes(image, width=pixels.shape[2], height=pixels.shape[1]),
+        exif=None if found is None else exif.to_bytes(found),
         dpi=dpi[::-1] if dpi and orientation >= 5 else dpi,
-        source=source,
-        xmp=xmp.read_xmp(image),
+        xmp=xmp.read_xmp(image, orientation, size),
+        beside=said.beside,
     )
 
 
-def _plain(image: Image.Image, source: str) -> Integer[np.ndarray, "h w c"]:
-    """Turn any of Pillow's modes into 1 to 4 plain channels: grey, grey and alpha, RGB, RGB and alpha."""
-    if image.mode.startswith("I"):
-        grey = np.asarray(image)
-        if grey.min() < 0 or grey.max() > DEEP_MAX:
-            raise PhotoError(
-                f"{source}: its grey values go beyond 16 bits (0 to {DEEP_MAX}); save it with 8 or 16 bits"
-            )
-        return grey.astype(np.uint16)[..., None]
-    if image.mode in REFUSED_MODES:
-        raise PhotoError(f"{source}: pixels of type {image.mode} are not read; save it as RGB with 8 or 16 bits")
-    if image.mode == "CMYK":
-        image = metadata.cmyk_to_rgb(image, metadata.usable_icc(image.info.get("icc_profile")))
-    see_through = image.has_transparency_data
-    try:
-        if image.mode in GREY_MODES:
-            plain = image.convert("LA" if see_through else "L")
-        else:
-            plain = image.convert("RGBA" if see_through else "RGB")
-    except (ValueError, OSError) as error:
-        raise _damaged(source, error) from None
-    array = np.asarray(plain)
-    return array if array.ndim == 3 else array[..., None]
+def _with_channels(photo: Photo, array: Integer[np.ndarray, "h w c"]) -> Photo:
+    return dataclasses.replace(photo, **_channels(array))
 
 
-def _upright(array: Integer[np.ndarray, "h w c"], orientation: int) -> Integer[np.ndarray, "y x c"]:
-    """Undo an EXIF orientation. [Exif 2.32, tag 0x0112]"""
-    if orientation >= 5:
-        array = array.swapaxes(0, 1)
-    if orientation in (2, 3, 6, 7):
-        array = array[:, ::-1]
-    if orientation in (3, 4, 7, 8):
-        array = array[::-1]
-    return array
+def _channels(array: Integer[np.ndarray, "h w c"]) -> dict[str, Any]:
+    """Return upright pixels of 1 to 4 channels (alpha last) as fields of a photo."""
+    whole = _from_integers(array)
+    colours = 1 if array.shape[2] <= 2 else 3
+    alpha = whole[colours:].contiguous() if array.shape[2] in (2, 4) else None
+    pixels = whole[:colours].expand(3, -1, -1).contiguous()
+    return {
+        "pixels": pixels,
+        "alpha": alpha,
+        "bit_depth": 16 if array.dtype == np.uint16 else 8,
+        "is_grey": colours == 1 or is_grey(pixels),
+    }
 
 
 def _from_integers(array: Integer[np.ndarray, "h w c"]) -> Float[Tensor, "c h w"]:
@@ -305,22 +350,25 @@ def encode_photo(photo: Photo, form: str) -> bytes:
         icc = None
     if alpha is not None:
         array = np.concatenate([array, _to_integers(alpha, bit_depth)], axis=2)
-    exif = metadata.fit_exif(photo.exif, array.shape[1], array.shape[0]) if photo.exif else None
+    most = metadata.JPEG_EXIF_BYTES if form == "JPEG" else None
+    said = metadata.fit_exif(photo.exif, array.shape[1], array.shape[0], most) if photo.exif else None
     if form == "TIFF":
-        return encode_tiff(array, icc, exif, photo.dpi, photo.xmp)
-    if bit_depth == 16:
-        return deep.encode_png16(array, icc, exif, photo.dpi, photo.xmp)
-    options: dict[str, Any] = {"icc_profile": icc, "dpi": photo.dpi, "exif": exif} | _xmp_options(photo.xmp, form)
+        return encode_tiff(array, icc, said, photo.dpi, photo.xmp, photo.beside.resources)
+    if form == "PNG" and bit_depth == 16:
+        return png.with_chunks(
+            deep.encode_png16(array, icc, said, photo.dpi, photo.xmp), beside.png_chunks(photo.beside)
+        )
+    options: dict[str, Any] = {"icc_profile": icc, "dpi": photo.dpi, "exif": said} | _xmp_options(photo.xmp, form)
     if form != "PNG":
         options["quality"] = QUALITY
     if form == "JPEG":
-        options["subsampling"] = 0
-        if exif is not None and len(exif) > metadata.JPEG_EXIF_BYTES:
-            options["exif"] = None
-    out = io.BytesIO()
+        options |= {"subsampling": 0, "extra": beside.jpeg_segments(photo.beside)}
     image = Image.fromarray(array[..., 0] if array.shape[2] == 1 else array)
+    if form in ("HEIF", "AVIF"):
+        return encode_modern(image, form, QUALITY, Metadata(icc, said, photo.xmp))
+    out = io.BytesIO()
     image.save(out, form, **{name: value for name, value in options.items() if value is not None})
-    return out.getvalue()
+    return png.with_chunks(out.getvalue(), beside.png_chunks(photo.beside)) if form == "PNG" else out.getvalue()
 
 
 def _xmp_options(packet: bytes | None, form: str) -> dict[str, Any]:

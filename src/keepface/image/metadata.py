@@ -4,18 +4,12 @@ import io
 import math
 from typing import Any
 
-from PIL import ExifTags, Image, ImageCms
+from PIL import Image, ImageCms
 
-ORIENTATION = ExifTags.Base.Orientation
-SIZE_TAGS = (ExifTags.Base.ExifImageWidth, ExifTags.Base.ExifImageHeight)
-POINTER_TAGS = (ExifTags.IFD.Interop, ExifTags.IFD.MakerNote)  # hold places in the old file: stale in any other
-SUB_IFDS = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
-# Tags of TIFF that describe how this one file stores its pixels: wrong in any other file.
-STRUCTURE_TAGS = frozenset(
-    {254, 255, 256, 257, 258, 259, 262, 263, 264, 265, 266, 273, 277, 278, 279, 280, 281, 284, 288, 289, 292, 293, 297}
-    | {301, 317, 318, 319, 320, 322, 323, 324, 325, 330, 332, 338, 339, 340, 341, 342, 347, 512, 513, 514, 515, 517}
-    | {518, 519, 520, 521, 529, 530, 531, 532, 700, 34675}  # the last two: XMP and ICC, which go their own ways
-)
+from keepface.image import exif, png
+from keepface.image.exif import Exif
+from keepface.image.stream import Stream
+
 ICC_HEADER_BYTES = 128
 JPEG_EXIF_BYTES = 65533  # the longest a JPEG segment can hold
 
@@ -23,45 +17,51 @@ JPEG_EXIF_BYTES = 65533  # the longest a JPEG segment can hold
 def orientation(image: Image.Image) -> int:
     """Read the EXIF orientation, 1 to 8; 1 where there is none or it is damaged."""
     try:
-        value = image.getexif().get(ORIENTATION, 1)
+        value = image.getexif().get(exif.ORIENTATION, 1)
     except Exception:  # Pillow's parsers raise nearly anything on damaged EXIF; the pixels are good all the same
         return 1
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
-def exif_bytes(image: Image.Image, width: int, height: int) -> bytes | None:
-    """Take a picture's EXIF as bytes that suit its upright pixels; `None` where there is none or it is damaged."""
+def read_exif(image: Image.Image, stream: Stream | None = None) -> Exif | None:
+    """Take a picture's EXIF as it stands; `stream` is its file, where it is at hand and EXIF may lie in its own tags.
+
+    `None` where there is none, or it is damaged.
+    """
     try:
-        exif = image.getexif()
-        return _tidy(exif, width, height) if len(exif) else None
-    except Exception:
+        if image.format == "TIFF" and stream is not None:
+            found = exif.read(stream)
+            return found if found.main else None
+        if image.format == "PNG" and stream is not None:  # Pillow would load the picture for it
+            return exif.from_bytes(png.exif_block(stream) or b"")
+        data = image.info.get("exif")
+        if data is None:
+            pillow = image.getexif()
+            data = pillow.tobytes() if len(pillow) else None
+        return exif.from_bytes(data) if isinstance(data, bytes) else None
+    except Exception:  # Pillow's parsers raise nearly anything on damaged EXIF
         return None
 
 
-def fit_exif(data: bytes, width: int, height: int) -> bytes | None:
-    """Rewrite EXIF bytes for pixels of another size."""
-    try:
-        exif = Image.Exif()
-        exif.load(data)
-        return _tidy(exif, width, height)
-    except Exception:
+def fit_exif(data: bytes, width: int, height: int, most: int | None = None) -> bytes | None:
+    """Rewrite EXIF bytes for pixels of another size; beyond `most` bytes the longest values are left out."""
+    found = exif.from_bytes(data)
+    if found is None:
         return None
+    tidy = exif.tidied(found, width, height)
+    return exif.to_bytes(tidy if most is None else exif.fit(tidy, most))
 
 
 def exif_without_gps(data: bytes) -> bytes | None:
     """Take the place where a photo was taken out of EXIF bytes; `None` when nothing else is left, or all is damaged."""
-    try:
-        exif = Image.Exif()
-        exif.load(data)
-        kept = Image.Exif()
-        for tag, value in exif.items():
-            if tag not in SUB_IFDS:
-                kept[tag] = value
-        if inner := dict(exif.get_ifd(ExifTags.IFD.Exif)):
-            kept[ExifTags.IFD.Exif] = inner
-        return kept.tobytes() if len(kept) else None
-    except Exception:  # Pillow's parsers raise nearly anything on damaged EXIF
-        return None
+    found = exif.from_bytes(data)
+    return None if found is None else exif.to_bytes(exif.without_gps(found))
+
+
+def exif_without_orientation(data: bytes) -> bytes | None:
+    """Take the orientation out of EXIF bytes, for formats that say it elsewhere."""
+    found = exif.from_bytes(data)
+    return None if found is None else exif.to_bytes(exif.without_orientation(found))
 
 
 def usable_icc(data: Any) -> bytes | None:
@@ -89,28 +89,17 @@ def cmyk_to_rgb(image: Image.Image, icc: bytes | None) -> Image.Image:
     return image.convert("RGB")
 
 
-def resolution(image: Image.Image) -> tuple[float, float] | None:
-    """Read the dots per inch in x and y; `None` where there are none or they make no sense."""
+def resolution(image: Image.Image, said: Exif | None = None) -> tuple[float, float] | None:
+    """Read the dots per inch in x and y; `None` where there are none or they make no sense.
+
+    `said` is the picture's EXIF: where a TIFF or a JPEG gives no resolution Pillow makes up 1 dpi, or 72.
+    """
+    has_none = said is None or exif.X_RESOLUTION not in said.main
+    is_made_up = image.format == "TIFF" or (image.format in ("JPEG", "MPO") and not image.info.get("jfif_unit"))
+    if has_none and is_made_up:
+        return None
     try:
         x, y = (float(value) for value in image.info["dpi"])
     except (KeyError, TypeError, ValueError, ZeroDivisionError):
         return None
     return (x, y) if math.isfinite(x) and math.isfinite(y) and min(x, y) > 0 else None
-
-
-def _tidy(exif: Image.Exif, width: int, height: int) -> bytes | None:
-    """Copy EXIF with orientation 1 and the true size; Pillow's copy leaves the old thumbnail out."""
-    tidy = Image.Exif()
-    for tag, value in exif.items():
-        if tag not in STRUCTURE_TAGS and tag not in SUB_IFDS:
-            tidy[tag] = value
-    for tag in SUB_IFDS:
-        inner = {name: value for name, value in exif.get_ifd(tag).items() if name not in POINTER_TAGS}
-        if tag == ExifTags.IFD.Exif:
-            sizes = zip(SIZE_TAGS, (width, height), strict=True)
-            inner.update({name: value for name, value in sizes if name in inner})
-        if inner:
-            tidy[tag] = inner
-    if ORIENTATION in tidy:
-        tidy[ORIENTATION] = 1
-    return tidy.tobytes() if len(tidy) else None

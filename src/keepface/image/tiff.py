@@ -1,14 +1,18 @@
 """TIFF out: Pillow writes 8 bits only, and fails where EXIF goes with compression."""
 
-import struct
 import zlib
+from fractions import Fraction
 
 import numpy as np
 from jaxtyping import UInt8, UInt16
-from PIL import ExifTags, Image, TiffImagePlugin, TiffTags
+
+from keepface.image import exif as directories
+from keepface.image import iptc
+from keepface.image.exif import LONG, RATIONAL, SHORT, Entry, Exif
 
 IN_ORDER, BLACK_IS_ZERO, RGB, DEFLATE, PLAIN_ALPHA, PER_INCH = 1, 1, 2, 8, 2, 2
-STRIP_OFFSET, XMP = 273, 700
+BYTE, UNDEFINED = 1, 7
+IPTC, PHOTOSHOP, ICC, XMP = 33723, 34377, 34675, 700
 
 
 def encode_tiff(
@@ -17,35 +21,41 @@ def encode_tiff(
     exif: bytes | None,
     dpi: tuple[float, float] | None,
     xmp: bytes | None = None,
+    resources: bytes | None = None,
 ) -> bytes:
-    """Encode 1 to 4 channels (grey or RGB, then alpha) as one deflated strip. [TIFF 6.0; Adobe TIFF Technical Notes]"""
+    """Encode 1 to 4 channels (grey or RGB, then alpha) as one deflated strip. [TIFF 6.0; Adobe TIFF Technical Notes]
+
+    The file has the byte order of its EXIF, which is copied as it stands.
+    """
     height, width, channels = pixels.shape
-    bits = pixels.dtype.itemsize * 8
-    strip = zlib.compress(pixels.astype(f"<u{pixels.dtype.itemsize}").tobytes(), 6)
-    ifd = TiffImagePlugin.ImageFileDirectory_v2(ifh=b"II\x2a\x00\x00\x00\x00\x00")
-    if exif is not None:
-        _copy_exif(exif, ifd)
-    ifd[256], ifd[257], ifd[258] = width, height, (bits,) * channels
-    ifd[259], ifd[262] = DEFLATE, BLACK_IS_ZERO if channels < 3 else RGB
-    ifd[277], ifd[278], ifd[279], ifd[284] = channels, height, len(strip), IN_ORDER
-    if channels in (2, 4):
-        ifd[338] = PLAIN_ALPHA
-    if icc is not None:
-        ifd[34675] = icc
-    if xmp is not None:
-        ifd.tagtype[XMP] = TiffTags.BYTE
-        ifd[XMP] = xmp
-    if dpi is not None:
-        ifd[282], ifd[283], ifd[296] = *dpi, PER_INCH
-    ifd[STRIP_OFFSET] = 0  # counted by Pillow from the end of the directory
-    return b"II\x2a\x00" + struct.pack("<I", 8) + ifd.tobytes(8) + strip
+    found = (None if exif is None else directories.from_bytes(exif)) or Exif()
+    order, bits = found.order, pixels.dtype.itemsize * 8
+    strip = zlib.compress(pixels.astype(f"{order}u{pixels.dtype.itemsize}").tobytes(), 6)
+    main = dict(found.main)
+    for tag, kind, values in (
+        (256, LONG, (width,)),
+        (257, LONG, (height,)),
+        (258, SHORT, (bits,) * channels),
+        (259, SHORT, (DEFLATE,)),
+        (262, SHORT, (BLACK_IS_ZERO if channels < 3 else RGB,)),
+        (273, LONG, (0,)),  # replaced below
+        (277, SHORT, (channels,)),
+        (278, LONG, (height,)),
+        (279, LONG, (len(strip),)),
+        (284, SHORT, (IN_ORDER,)),
+        *([(338, SHORT, (PLAIN_ALPHA,))] if channels in (2, 4) else []),
+        *([(282, RATIONAL, _ratio(dpi[0])), (283, RATIONAL, _ratio(dpi[1])), (296, SHORT, (PER_INCH,))] if dpi else []),
+    ):
+        main[tag] = directories.of_numbers(order, kind, *values)
+    captions, others = (None, None) if resources is None else (iptc.iim(resources), iptc.without_iim(resources))
+    blocks = ((ICC, UNDEFINED, icc), (XMP, BYTE, xmp), (PHOTOSHOP, BYTE, others), (IPTC, UNDEFINED, captions))
+    main |= {tag: Entry(kind, len(data), data) for tag, kind, data in blocks if data is not None}
+    head = directories.mark(order)
+    start = len(head) + len(directories.directories(order, main, found.below))
+    main[273] = directories.of_numbers(order, LONG, start)
+    return head + directories.directories(order, main, found.below) + strip
 
 
-def _copy_exif(data: bytes, ifd: TiffImagePlugin.ImageFileDirectory_v2) -> None:
-    exif = Image.Exif()
-    exif.load(data)
-    for tag, value in exif.items():
-        ifd[tag] = value
-    for tag in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
-        if inner := dict(exif.get_ifd(tag)):
-            ifd[tag] = inner
+def _ratio(value: float) -> tuple[int, int]:
+    whole = Fraction(value).limit_denominator(10_000)
+    return min(whole.numerator, 2**32 - 1), whole.denominator

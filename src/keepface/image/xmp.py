@@ -13,6 +13,8 @@ from xml.parsers.expat import ExpatError
 
 from PIL import Image
 
+from keepface.image.xmp_places import SUBJECT_PLACES, turn_places
+
 MAX_BYTES = 4_000_000
 JPEG_BYTES = 65502  # the longest packet that one JPEG segment holds [XMP, part 3, 1.1.3]
 TIFF_TAG = 700
@@ -47,19 +49,31 @@ class Property:
     name: str
 
 
-def read_xmp(image: Image.Image) -> bytes | None:
-    """Take a loaded picture's packet, without what describes the old file; `None` where there is none that is sound."""
+def read_xmp(image: Image.Image, orientation: int = 1, size: tuple[int, int] = (0, 0)) -> bytes | None:
+    """Take a loaded picture's packet, as `tidy` makes it; `None` where there is none that is sound."""
     found: Any = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp")
     if found is None and image.format == "TIFF":
         found = getattr(image, "tag_v2", {}).get(TIFF_TAG)
     if isinstance(found, str):
         found = found.encode("utf-8", "surrogateescape")
-    return tidy(found) if isinstance(found, bytes) else None
+    return tidy(found, orientation, size) if isinstance(found, bytes) else None
 
 
-def tidy(packet: bytes) -> bytes | None:
-    """Write a packet anew without what describes the old file; `None` if it can't be read or nothing is left."""
-    return _without(packet, lambda space, name: space in STRUCTURE_SPACES or (space, name) in STRUCTURE)
+def tidy(packet: bytes, orientation: int = 1, size: tuple[int, int] = (0, 0)) -> bytes | None:
+    """Write a packet anew without what describes the old file; `None` if it can't be read or nothing is left.
+
+    The places in it are turned with a picture whose stored `size` is (width, height) in pixels, when the orientation
+    it was stored in is undone.
+    """
+    root = _parse(packet)
+    if root is None:
+        return None
+    left_out = STRUCTURE | (SUBJECT_PLACES if orientation != 1 else frozenset())
+    try:
+        turn_places(root, orientation, size)
+    except (RecursionError, ValueError):
+        return None
+    return _without_of(root, lambda space, name: space in STRUCTURE_SPACES or (space, name) in left_out)
 
 
 def without_gps(packet: bytes) -> bytes | None:
@@ -131,8 +145,10 @@ Test = Callable[[str, str], bool]  # of a namespace and a name
 
 def _without(packet: bytes, test: Test) -> bytes | None:
     root = _parse(packet)
-    if root is None:
-        return None
+    return None if root is None else _without_of(root, test)
+
+
+def _without_of(root: Any, test: Test) -> bytes | None:
     try:
         _drop(root, test)
         is_empty = all(not _elements(node) and not _own_attributes(node) for node in _descriptions(root))

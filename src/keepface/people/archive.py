@@ -26,10 +26,10 @@ from keepface.people.person import (
     Notes,
     Person,
     ReferencePhoto,
-    checked_name,
     checked_notes,
     checked_year,
     new_key,
+    new_name,
     printable,
     today,
 )
@@ -206,7 +206,7 @@ def _receive(library: Library, manifest: Manifest, files: Mapping[str, bytes], n
         photos.append(record)
         data[record.key] = files[item.file]
     notes = checked_notes(manifest.notes)
-    person = Person(new_key(), checked_name(name or manifest.name), today(), notes, tuple(photos))
+    person = Person(new_key(), new_name(name or manifest.name), today(), notes, tuple(photos))
     return library.receive(person, data, {item.name: files[item.file] for item in manifest.adapters})
 
 

@@ -7,9 +7,9 @@ from datetime import date
 from pathlib import PurePath
 
 from keepface.errors import KeepfaceError
+from keepface.image.endings import RAW, READ
 
 NAME_LENGTH = 100
-PHOTO_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".mpo", ".jfif")
 FIRST_YEAR = 1826  # of the oldest photograph that is left
 REFUSED_LETTERS = "/\\"
 # Kinds of characters that are no part of a name: controls, surrogates, private and unassigned ones, line ends.
@@ -33,7 +33,7 @@ class ReferencePhoto:
     def file(self) -> str:
         """Return the name of the library's copy."""
         ending = PurePath(self.name).suffix.lower()
-        return self.key + (ending if ending in PHOTO_ENDINGS else "")
+        return self.key + (ending if ending in (*READ, *RAW) else "")
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,22 @@ def checked_name(name: str) -> str:
     for letter in plain:
         if letter in REFUSED_LETTERS or letter in TURNING or unicodedata.category(letter) in REFUSED_KINDS:
             raise KeepfaceError(f"{ascii(plain)} is no name for a person: it must not hold {ascii(letter)}")
+    return plain
+
+
+def new_name(name: str) -> str:
+    """Return the name of somebody who is new, which can't be taken for anything else in `--only`, `--skip` and `--for`.
+
+    Raises:
+        KeepfaceError: as `checked_name`; or the name is a number, which stands for a face, or holds a colon.
+    """
+    plain = checked_name(name)
+    if plain.isdecimal():
+        raise KeepfaceError(f"{plain!r} is no name for a person: numbers stand for faces; add a word, such as 'anna 3'")
+    if ":" in plain:
+        raise KeepfaceError(
+            f"{plain!r} is no name for a person: it must not hold a colon, which ends the name in --for"
+        )
     return plain
 
 

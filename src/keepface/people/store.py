@@ -28,7 +28,7 @@ from keepface.errors import KeepfaceError, OutputExistsError, PhotoError, Refere
 from keepface.image.files import Photo, photo_from_bytes
 from keepface.people.features import Known, Networks, PhotoFeatures, from_bytes, to_bytes
 from keepface.people.lock import COST, LockSettings, Seal, Unlocked, new_lock, open_lock
-from keepface.people.person import Notes, Person, ReferencePhoto, checked_name, new_key, same_name, today
+from keepface.people.person import Notes, Person, ReferencePhoto, checked_name, new_key, new_name, same_name, today
 from keepface.people.private_files import (
     FOLDER_MODE,
     UNFINISHED,
@@ -166,7 +166,7 @@ class Library:
             KeepfaceError: the name can't be one, somebody new would have no photo, or the folder can't be written to.
         """
         with self._turn():
-            old = self.find(name) if self.has(name) else Person(new_key(), checked_name(name), today())
+            old = self.find(name) if self.has(name) else Person(new_key(), new_name(name), today())
             there = {photo.sha256 for photo in old.photos}
             fresh = [photo for photo in photos if photo.record.sha256 not in there]
             if not old.photos and not fresh:

@@ -16,7 +16,8 @@ from keepface.engine.references import References
 from keepface.engine.result import FaceResult, Restoration
 from keepface.engine.whole import PictureRestorer
 from keepface.errors import PhotoError, RecipeError
-from keepface.image.files import FORMATS, encode_photo
+from keepface.image.endings import FORMATS
+from keepface.image.files import encode_photo
 from keepface.people.private_files import write_private
 from keepface.web.jobs import Shows, Stopped
 from keepface.web.refusals import said

@@ -8,6 +8,7 @@ from fastapi.concurrency import run_in_threadpool
 from pydantic import Field
 
 from keepface.engine.candidates import MOST
+from keepface.image.endings import MIME
 from keepface.web.desk import Desk, binary, files_of, form_body, made, parsed, refusals, shown
 from keepface.web.download import attachment
 from keepface.web.forms import Sent
@@ -27,7 +28,6 @@ from keepface.web.refusals import NotReadyError, NotThereError, UnfitError
 from keepface.web.restored import ENDINGS, Restored, checked_form
 
 MOST_REFERENCES = 20
-MEDIA = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp", "TIFF": "image/tiff"}
 PARTS = {"photo": True, "references": True, "options": False}
 BODY = form_body(
     {
@@ -79,7 +79,7 @@ class RestorationsDesk:
         add("/{key}/candidates", self.candidates, methods=["GET"], response_model=CandidatesShown,
             responses=refusals(404, 409))  # fmt: skip
         for path, call, kinds in (
-            ("picture", self.picture, tuple(MEDIA.values())),
+            ("picture", self.picture, tuple(MIME.values())),
             ("overlay", self.overlay, ("image/png",)),
             ("report", self.report, ("text/html",)),
         ):
@@ -154,13 +154,13 @@ class RestorationsDesk:
         form = done.form if format is None else checked_form(format)
         return Response(
             done.file(form, rank or None),
-            media_type=MEDIA[form],
+            media_type=MIME[form],
             headers=attachment(f"{done.name.rpartition('.')[0] or done.name}-restored{ENDINGS[form]}", "inline"),
         )
 
     def overlay(self, key: Key) -> Response:
         """Return the evidence over the picture: blue came from the references, vermilion from nowhere."""
-        return Response(self._made(key).overlay(), media_type=MEDIA["PNG"])
+        return Response(self._made(key).overlay(), media_type=MIME["PNG"])
 
     def report(self, key: Key) -> Response:
         """Return the report of what was done, one HTML page for archives and forensic readers."""

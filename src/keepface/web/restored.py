@@ -23,7 +23,14 @@ from keepface.methods import DEFAULT
 from keepface.web.refusals import NotReadyError
 from keepface.web.uploads import Given, Upload, format_of, written_as
 
-ENDINGS = {"PNG": ".png", "JPEG": ".jpg", "WEBP": ".webp", "TIFF": ".tif"}  # of the formats that are written
+ENDINGS = {
+    "PNG": ".png",
+    "JPEG": ".jpg",
+    "WEBP": ".webp",
+    "TIFF": ".tif",
+    "HEIF": ".heic",
+    "AVIF": ".avif",
+}  # of the formats that are written
 
 
 @dataclass(frozen=True)

@@ -6,20 +6,15 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from keepface.errors import PhotoError
-from keepface.image.files import FORMATS, Limits, Photo, photo_from_bytes
+from keepface.image import formats
+from keepface.image.endings import FORMATS
+from keepface.image.files import Photo, photo_from_bytes
+from keepface.image.limits import Limits
 from keepface.people.person import printable
 from keepface.web.refusals import NotPictureError
 
 NAME_LENGTH = 120  # ours: letters of a file's name that are kept, the ending among them
 NAMELESS = "photo"
-SIGNATURES = {  # the first bytes of the formats that are read; '.' is any
-    "JPEG": rb"\xff\xd8\xff",
-    "PNG": rb"\x89PNG\r\n\x1a\n",
-    "WEBP": rb"RIFF....WEBP",
-    "TIFF": rb"II[*+]\x00|MM\x00[*+]",
-    "BMP": rb"BM",
-    "GIF": rb"GIF8[79]a",
-}
 
 
 @runtime_checkable
@@ -78,7 +73,7 @@ def plain_name(name: str) -> str:
 
 def format_of(data: bytes) -> str | None:
     """Return the format that the first bytes speak of, by Pillow's names; `None`: none that is read."""
-    return next((form for form, start in SIGNATURES.items() if re.match(start, data, re.DOTALL)), None)
+    return formats.format_of(data[: formats.START_BYTES])
 
 
 def written_as(data: bytes) -> str:
@@ -97,7 +92,7 @@ def read_upload(upload: Given, max_pixels: int) -> Photo:
     """
     data = upload.data
     if data and format_of(data) is None:
-        kinds = ", ".join(SIGNATURES)
-        hint = "HEIC, AVIF and video are not read: save it as JPEG or PNG" if data[4:8] == b"ftyp" else "send a photo"
+        kinds = ", ".join(formats.FORMATS)
+        hint = "video is not read" if data[4:8] == b"ftyp" else "send a photo"
         raise NotPictureError(f"{upload.name}: is no picture of a type that is read ({kinds}); {hint}")
     return photo_from_bytes(data, upload.name, Limits(max_pixels))

@@ -30,7 +30,7 @@ from keepface.people.checkup import check_person
 from keepface.people.doctor import Diagnosis
 from keepface.people.features import Known, Networks
 from keepface.people.intake import Intake, IntakeSettings, Refused, look_at
-from keepface.people.person import Notes, Person, checked_name, checked_notes, same_name
+from keepface.people.person import Notes, Person, checked_name, checked_notes, new_name, same_name
 from keepface.people.store import Forgotten, Library
 from keepface.people.traces import cached_features
 from keepface.train.person_run import Asked, Trained, choose_photos, train_person
@@ -149,6 +149,8 @@ class Workshop:
             KeepfaceError: the name can't be one, or a note.
         """
         name, notes = checked_name(name), checked_notes(notes)
+        if not self.library.has(name):
+            new_name(name)
         with self._adding:
             return self._add(name, photos, notes, IntakeSettings(year, False, sure), progress)
 
