@@ -29,7 +29,7 @@ SURE, LESS_SURE = 0.9, 0.05  # a detector so sure of a face in the photo may be 
 MOST_MOVED = 0.12  # of the distance between the eyes, of a face so surely found; 2 px in a square of 128
 BRIGHTER, TINTED = 0.03, 0.03  # of white: so far brightness and colour of the whole face may shift
 # A way that gains nothing of this is not worth a change.
-MORE_HELD, LESS_NOISE, NOISE_SEEN, MORE_ALIKE = 1.1, 0.8, 0.018, 0.02
+MORE_HELD, LESS_NOISE, NOISE_SEEN, MORE_ALIKE = 1.1, 0.8, 0.008, 0.02
 SHARP = 0.9  # of the pixels of the result, that the photo's detail fills: nothing is to be gained but noise
 
 
@@ -93,8 +93,8 @@ def nothing_to_gain(photo: Photo, plan: Plan, model_px: int, shown_px: float | N
     own = measure_detail(photo.pixels, plan.face.points)
     if own.held_px > model_px:
         return Reason("holds_more", {"held": own.held_px, "makes": model_px})
-    if own.filled_px >= SHARP * (shown_px or own.side_px) and own.noise < NOISE_SEEN:
-        return Reason("sharp", {"held": own.filled_px})
+    if own.held_px >= SHARP * (shown_px or own.side_px) and own.noise < NOISE_SEEN:
+        return Reason("sharp", {"held": own.held_px})
     return None
 
 

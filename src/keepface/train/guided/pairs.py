@@ -32,7 +32,7 @@ FULL = FirstOrderSettings()
 MIDDLE = FirstOrderSettings(blur_sigma=(0.2, 4.0), scale=(1.0, 7.0))
 MILD = FirstOrderSettings(blur_sigma=(0.1, 1.2), scale=(1.0, 2.0), noise_sigma=(0.0, 6.0), jpeg=(60, 100))
 REAL = SecondOrderSettings(of_px=(128.0, 512.0), clean=0.03, motion=0.2, camera=0.25, median=0.1)
-MIXTURE: tuple[tuple[float, Settings], ...] = ((0.36, FULL), (0.28, MIDDLE), (0.20, MILD), (0.16, REAL))
+MIXTURE: tuple[tuple[float, Settings], ...] = ((0.30, FULL), (0.32, MIDDLE), (0.22, MILD), (0.16, REAL))
 SELF_SHIFT, SELF_SCALE, SELF_BEND = 0.025, 0.06, 0.02  # of a photo that serves as its own reference
 
 
