@@ -48,8 +48,8 @@ def test_a_result_says_that_it_was_restored_unless_told_not_to_and_keeps_date_an
     keepface: Keepface, restorer: PlainRestorer, square: Path, tmp_path: Path
 ) -> None:
     said, quiet = tmp_path / "said.jpg", tmp_path / "quiet.jpg"
-    assert keepface("restore", square, "-o", said, "--aligned").exit_code == 0
-    assert keepface("restore", square, "-o", quiet, "--aligned", "--no-provenance").exit_code == 0
+    assert keepface("restore", square, "-o", said, "--aligned", "--keep-worse").exit_code == 0
+    assert keepface("restore", square, "-o", quiet, "--aligned", "--keep-worse", "--no-provenance").exit_code == 0
     assert properties(read_photo(said).xmp or b"")[IPTC_EXT, "DigitalSourceType"] == SOURCE_TYPE
     assert read_photo(quiet).xmp is None
     assert gps(said) == gps(quiet) != {}

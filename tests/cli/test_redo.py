@@ -27,7 +27,7 @@ def square(tmp_path: Path) -> Path:
 def made(keepface: Keepface, square: Path, tiny_family_folder: Path, tmp_path: Path) -> Path:
     """A result of three candidates, with its recipe beside it."""
     out = tmp_path / "out.png"
-    wanted = ("--candidates", 3, "--steps", 2, "--seed", 5, "--aligned", "--sidecar")
+    wanted = ("--candidates", 3, "--steps", 2, "--seed", 5, "--aligned", "--keep-worse", "--sidecar")
     result = keepface("restore", square, "-o", out, "--family", tiny_family_folder, *wanted)
     assert result.exit_code == 0, result.output
     return out
@@ -54,7 +54,7 @@ def test_a_result_made_with_little_memory_is_made_again_so_and_is_the_same_pictu
     keepface: Keepface, square: Path, tiny_family_folder: Path, tmp_path: Path
 ) -> None:
     spared, usual, again = (tmp_path / f"{name}.png" for name in ("spared", "usual", "again"))
-    how = ("--family", tiny_family_folder, "--steps", 2, "--aligned")
+    how = ("--family", tiny_family_folder, "--steps", 2, "--aligned", "--keep-worse")
     assert keepface("restore", square, "-o", spared, *how, "--low-memory", "--sidecar").exit_code == 0
     assert keepface("restore", square, "-o", usual, *how).exit_code == 0
     torch.testing.assert_close(read_photo(spared).pixels, read_photo(usual).pixels, atol=1.5 / 255, rtol=0)

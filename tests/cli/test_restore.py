@@ -307,7 +307,10 @@ def test_an_aligned_crop_comes_back_at_the_size_of_the_family(
     keepface: Keepface, restorer: PlainRestorer, tmp_path: Path
 ) -> None:
     write_photo(Photo(torch.full((3, 60, 60), 0.4)), tmp_path / "crop.png")
-    assert keepface("restore", tmp_path / "crop.png", "-o", tmp_path / "out.png", "--aligned").exit_code == 0
+    assert (
+        keepface("restore", tmp_path / "crop.png", "-o", tmp_path / "out.png", "--aligned", "--keep-worse").exit_code
+        == 0
+    )
     assert read_photo(tmp_path / "out.png").pixels.shape == (3, restorer.size, restorer.size)
 
 

@@ -18,6 +18,7 @@ from keepface.engine.restorer import Restorer
 from keepface.engine.result import Restoration
 from keepface.engine.settings import RestoreSettings
 from keepface.errors import RecipeError
+from keepface.faces.tones import tones_of
 from keepface.image.files import Photo, read_photo, write_photo
 
 from ..toy import SIZE, draw_face
@@ -100,7 +101,8 @@ def test_where_the_networks_stumble_over_one_face_its_neighbours_are_restored(
 ) -> None:
     paths = drawn(tmp_path, 4)
     fine = pictures(restore_many(tiny_restorer, paths, References(), SQUARES, Batching(4)))
-    cursed = Recorded(tiny_restorer, read_photo(paths[2]).pixels)
+    pixels = read_photo(paths[2]).pixels
+    cursed = Recorded(tiny_restorer, tones_of(pixels).there(pixels))
     outcomes = list(restore_many(cursed, paths, References(), SQUARES, Batching(4)))
     (bad,) = (one for one in outcomes if one.error)
     assert bad.item.source == paths[2] and "RuntimeError: the networks stumble" in str(bad.error)

@@ -2,6 +2,8 @@ import pytest
 
 from keepface.config import from_dict, to_dict
 from keepface.engine.choice import Choice, Knobs
+from keepface.engine.reason_words import sentence
+from keepface.engine.reasons import Reason
 from keepface.engine.settings import RestoreSettings
 from keepface.errors import FaceError, RecipeError
 from keepface.faces.align import template_face
@@ -30,8 +32,9 @@ def test_faces_are_named_by_person_in_any_capitals_or_by_number(choice: Choice, 
 def test_small_and_doubtful_faces_are_left_with_what_was_measured_and_asked() -> None:
     small = Choice(min_face=32.0).refusal(1, face(20.0), None)
     unsure = Choice(min_score=0.95).refusal(1, face(score=0.9), None)
-    assert small is not None and "20 px" in small and "32 px" in small
-    assert unsure is not None and "0.90" in unsure and "0.95" in unsure
+    assert small == Reason("narrow", {"width": 20.0, "needed": 32.0})
+    assert unsure == Reason("unsure", {"score": 0.9, "needed": 0.95})
+    assert sentence([small], "unchanged") == "skipped: 20 px wide, and at least 32 px are asked for"
     assert Choice(min_face=32.0, min_score=0.95).refusal(1, face(32.0, 0.95), None) is None
 
 

@@ -24,6 +24,7 @@ from keepface.image.files import Photo
 from keepface.seeds import generator
 
 SIDE = 128
+LENGTH = 5  # of an embedding
 
 
 def drawn(count: int) -> tuple[Photo, list[Face]]:
@@ -33,7 +34,7 @@ def drawn(count: int) -> tuple[Photo, list[Face]]:
     coarse = torch.nn.functional.interpolate(
         torch.rand(1, 1, 4, 4, generator=generator(0, "doubt")), (SIDE, SIDE), mode="bicubic"
     )[0, 0]
-    square = (0.3 * waves + 0.7 * coarse).clamp(0, 1).expand(3, -1, -1)
+    square = (0.4 * waves + 0.6 * coarse).clamp(0, 1).expand(3, -1, -1)
     face = template_face(SIDE)
     faces = [
         Face(
@@ -55,8 +56,11 @@ class Recogniser:
         self.cosines = cosines
 
     def embed(self, image: Tensor, face: Face) -> Tensor:
-        cosine = self.cosines[int(face.centre[0] // SIDE)]
-        return torch.tensor([cosine, math.sqrt(1 - cosine**2)])
+        place = int(face.centre[0] // SIDE)
+        found = torch.zeros(LENGTH)
+        found[0] = self.cosines[place]
+        found[1 + place] = math.sqrt(1 - self.cosines[place] ** 2)  # of its own, so that no two faces are copies
+        return found
 
 
 def restorer_of(*cosines: float) -> Any:
@@ -65,8 +69,8 @@ def restorer_of(*cosines: float) -> Any:
 
 
 def anna() -> References:
-    features = IdentityFeatures(torch.tensor([1.0, 0.0]), torch.zeros(2), template_face(SIDE), {})
-    return References((Reference("anna.png", features, torch.tensor([1.0, 0.0]), 1.0),))
+    features = IdentityFeatures(torch.eye(LENGTH)[0], torch.zeros(2), template_face(SIDE), {})
+    return References((Reference("anna.png", features, torch.eye(LENGTH)[0], 1.0),))
 
 
 def cosine_for(probability: float, detail: float) -> float:

@@ -35,13 +35,13 @@ def test_what_is_better_or_as_good_in_everything_may_stay() -> None:
 
 
 @pytest.mark.parametrize(("change", "code"), [
-    ({"held_px_after": 50.0}, "less_detail"),
+    ({"held_px_after": 50.0, "fine_detail": 1.0}, "less_detail"),
     ({"fine_detail": 0.5}, "less_detail"),
     ({"eyes": 0.5}, "weaker"),
     ({"mouth": 0.8}, "weaker"),
     ({"score_after": 0.9}, "lost"),
     ({"score_after": 0.0}, "lost"),
-    ({"moved": 0.2}, "moved"),
+    ({"moved": 0.13}, "moved"),
     ({"lighter": 0.05}, "other_brightness"),
     ({"lighter": -0.05}, "other_brightness"),
     ({"tinted": 0.05}, "other_colour"),

@@ -19,7 +19,7 @@ from keepface.faces.face import Face
 # Least mean cosine at which a face is somebody's of a library, by how many references: above what any of 175,000 pairs
 # of a face and another person's references reached (65 people, docs/receipts.md). The photo's clarity hardly moves it.
 LIBRARY_FLOORS = {"sface": (0.46, 0.43, 0.42), "facenet": (0.65, 0.64, 0.60)}
-TOO_BLURRED = 0.12  # ours: clarity, below which a face is as like strangers as like its own person
+TOO_BLURRED = 0.11  # ours: clarity, below which a face is as like strangers as like its own person
 NOISE_PASSED = 0.2  # share of white noise's sigma that the band of `clarity` lets through
 LAPLACE = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], dtype=np.float32)  # [Immerkaer 1996, Eq. 2]
 INNER = (slice(16, 104), slice(16, 96))  # rows and columns of a 112 px crop that hold the face and little else

@@ -161,23 +161,21 @@ def _find(
     alike = _likeness(restorer, photo, faces, [wanted])[:, 0].tolist()
     refusals = [settings.choice.refusal(number, face, wanted.person) for number, face in enumerate(faces, 1)]
     open_to = [index for index, refusal in enumerate(refusals) if refusal is None]
-    chances = [chance_of(restorer, photo, face, wanted) for face in faces]
-    plans = [
-        Plan(face, is_restored=False, reason=Reason("not_this_person"), compared_with=wanted, probability=chance)
-        for face, chance in zip(faces, chances, strict=True)
-    ]
+    plans = [Plan(face, is_restored=False, reason=Reason("not_this_person"), compared_with=wanted) for face in faces]
     if not open_to:
         return [replace(plan, reason=refusal) for plan, refusal in zip(plans, refusals, strict=True)]
     best = max(open_to, key=alike.__getitem__)
-    doubt = _doubt(alike[best], chances[best], best + 1, len(open_to), wanted.person, settings)
+    chance = chance_of(restorer, photo, faces[best], wanted)
+    doubt = _doubt(alike[best], chance, best + 1, len(open_to), wanted.person, settings)
     if doubt is not None and doubt.code != "led_on_your_word":
         if settings.strict:
             told = sentence([doubt], "unchanged")
             raise ReferencePhotoError(f"{photo.source}: refused, as asked by strict: {told}")
-        plans[best] = replace(plans[best], reason=doubt)
+        plans[best] = replace(plans[best], reason=doubt, probability=chance)
         return plans
+    led = Plan(faces[best], led_by=wanted, compared_with=wanted, reason=doubt, probability=chance)
     for index in (best, *_copies(restorer, photo, faces, best, open_to)):
-        plans[index] = Plan(faces[index], led_by=wanted, compared_with=wanted, reason=doubt, probability=chances[index])
+        plans[index] = replace(led, face=faces[index])
     return plans
 
 

@@ -23,7 +23,7 @@ SENTENCES = {  # of what was done to a face before anything was drawn
     "skipped": "skipped, as asked",
     "holds_more": "left as it was: already holds more detail than this model makes "
     "(the photo's face holds {held:.0f} px; the model makes {makes} px)",
-    "sharp": "left as it was: already sharp and without noise (holds {held:.0f} px)",
+    "sharp": "left as it was: already sharp, with hardly any noise (its detail fills {held:.0f} px)",
 }
 NEARLY = "; most like {person} ({likeness:.2f}, needed {needed:.2f})"
 WOULD = {  # what a way would do to a face

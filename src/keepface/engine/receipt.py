@@ -23,13 +23,15 @@ from keepface.image.size import resize
 
 # Ours: what a face may lose where measuring it twice gives as much; each is measured with noise taken off.
 LEAST_HELD = 0.92  # of the pixels a side that its detail fills
-LEAST_FINE = 0.75  # of the power of the finest octave that the photo holds
+LEAST_FINE, AS_FINE = 0.75, 1.1  # of the power of the finest octave that the photo holds; with more none is lost
 LEAST_CONTRAST = 0.9  # of eyes and mouth
 SURE, LESS_SURE = 0.9, 0.05  # a detector so sure of a face in the photo may be so much less sure of the result
-MOST_MOVED = 0.12  # of the distance between the eyes, of a face so surely found; 2 px in a square of 128
+MOST_MOVED = 0.12  # of the distance between the eyes, of a face so surely found
+MOST_MOVED_PX = 1.5 / 0.246  # or one and a half of the pixels that its detail fills; the eyes lie 0.246 sides apart
 BRIGHTER, TINTED = 0.03, 0.03  # of white: so far brightness and colour of the whole face may shift
 # A way that gains nothing of this is not worth a change.
 MORE_HELD, LESS_NOISE, NOISE_SEEN, MORE_ALIKE = 1.1, 0.8, 0.008, 0.02
+MORE_FINE, BLURRED_PX = 1.5, 40.0  # of a face whose detail fills fewer pixels: power of the finest octave that it holds
 SHARP = 0.9  # of the pixels of the result, that the photo's detail fills: nothing is to be gained but noise
 
 
@@ -117,7 +119,8 @@ def _of_likeness(trial: Trial, plan: Plan) -> list[Reason]:
 def _of_quality(found: Quality) -> list[Reason]:
     """Name what the photo's face had more of."""
     told = []
-    if found.held_px_after < LEAST_HELD * found.held_px_before or found.fine_detail < LEAST_FINE:
+    is_coarser = found.held_px_after < LEAST_HELD * found.held_px_before and found.fine_detail < AS_FINE
+    if is_coarser or found.fine_detail < LEAST_FINE:
         told.append(Reason("less_detail", {"before": found.held_px_before, "after": found.held_px_after}))
     for part, share in (("eyes", found.eyes), ("mouth", found.mouth)):
         if share < LEAST_CONTRAST:
@@ -125,7 +128,7 @@ def _of_quality(found: Quality) -> list[Reason]:
     if found.score_before >= SURE:
         if found.score_after < found.score_before - LESS_SURE:
             told.append(Reason("lost", {"before": found.score_before, "after": found.score_after}))
-        elif found.moved > MOST_MOVED:
+        elif found.moved > max(MOST_MOVED, MOST_MOVED_PX / found.held_px_before):
             told.append(Reason("moved", {"share": found.moved}))
     if abs(found.lighter) > BRIGHTER:
         told.append(Reason("other_brightness", {"change": found.lighter}))
@@ -138,7 +141,9 @@ def _of_gain(trial: Trial) -> list[Reason]:
     """Say so where nothing became better that is measured."""
     found = trial.quality
     before, after = _ends(trial.similarity)
-    is_sharper = found.held_px_after >= MORE_HELD * found.held_px_before
+    is_sharper = found.held_px_after >= MORE_HELD * found.held_px_before or (
+        found.held_px_before < BLURRED_PX and found.fine_detail >= MORE_FINE
+    )
     is_calmer = found.noise_before >= NOISE_SEEN and found.noise_after <= LESS_NOISE * found.noise_before
     is_more_alike = before is not None and after is not None and after >= before + MORE_ALIKE
     return [] if is_sharper or is_calmer or is_more_alike else [Reason("no_gain")]

@@ -32,7 +32,8 @@ COARSEST = 3.0  # cycles a side: the eyes lie half a cycle apart
 REFERENCE = (3.0, 8.0)  # ours: cycles a side; every face that is found holds these
 SLOPE = 3.3  # by what power of frequency the power of a sharp face falls; see `scripts/measure_detail.py`
 SHARE = 0.25  # ours: of the power a sharp face would have, or this one has an octave before; below it nothing is held
-ROUGH = 1.1  # ours: times that power; in a small sharp face calm places have up to so much, and it is no noise
+# Ours: times that power; up to so much even calm places of a sharp face have, more of them in a small one (side in px).
+ROUGH, ROUGH_SMALL, SMALL_PX = 0.42, 1.4, 80.0
 LAST = 0.44  # of the sampling frequency: finer bands reach into its corners
 QUIET = 0.15  # ours: the quietest share of the places, which hold noise and little else
 QUIET_Z = -1.036  # its quantile of the normal distribution
@@ -101,7 +102,8 @@ def detail_of(spectrum: Spectrum) -> Detail:
         return sampled if cycles >= spectrum.cycles[-1] else 2 * min(cycles, LAST * sampled)
 
     filled = held_cycles(replace(spectrum, noise=np.zeros_like(spectrum.noise)))
-    rough = np.where(spectrum.noise > ROUGH * _line(spectrum), spectrum.noise, 0)
+    usual = (ROUGH_SMALL if sampled < SMALL_PX else ROUGH) * _line(spectrum)
+    rough = np.where(spectrum.noise > usual, spectrum.noise, 0)
     noise = float(np.sqrt(rough[np.searchsorted(spectrum.cycles, spectrum.cycles[-1] / 2) :].max()))
     return Detail(spectrum.side, pixels(held_cycles(spectrum)), pixels(filled), noise)
 
