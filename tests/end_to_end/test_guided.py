@@ -183,6 +183,9 @@ def test_in_an_album_each_face_has_its_own_person_and_strangers_stay(library: Pa
     }
     assert {face["method"] for row in found.values() for face in row["faces"]} == {"guided"}
     assert (out / "c.png").read_bytes() == (album / "c.png").read_bytes()
+    alone = keepface("restore", album / "a.png", "--people", "-o", tmp_path / "alone.png", "--keep-worse")
+    assert alone.exit_code == 0, alone.output
+    assert np.array_equal(pixels(tmp_path / "alone.png"), pixels(out / "a.png"))
 
 
 def test_the_api_offers_guided_first_and_restores_by_it(
