@@ -24,6 +24,10 @@ HEAD = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="photo"; filename=
 TAIL = f"\r\n--{BOUNDARY}--\r\n".encode()
 FORM = f"multipart/form-data; boundary={BOUNDARY}"
 GOOD = saved(picture(), "PNG")
+HOLLOW = {  # of types that are read, and nothing behind their first bytes
+    "avif": b"\0\0\0\x20ftypavif" + bytes(100),
+    "jpeg 2000": b"\0\0\0\x0cjP  \r\n\x87\n" + bytes(100),
+}
 NAMES = (
     "../../x.png",
     "..\\..\\x.png",
@@ -230,13 +234,9 @@ def _pictures() -> dict[str, tuple[bytes, ...]]:
         "jpeg of 4 gigapixels": jpeg_sized(65_500, 65_500),
         "tall": png(1, 70_000_000, 8, 0, b""),
     }
-    hollow = {  # of types that are read, and nothing behind their first bytes
-        "avif": b"\0\0\0\x20ftypavif" + bytes(100),
-        "jpeg 2000": b"\0\0\0\x0cjP  \r\n\x87\n" + bytes(100),
-    }
     return (
         {f"picture: {name}": (data, TAKEN) for name, data in good.items()}
-        | {f"hollow picture: {name}": (data, UNFIT) for name, data in hollow.items()}
+        | {f"hollow picture: {name}": (data, UNFIT) for name, data in HOLLOW.items()}
         | {f"picture: {name}": (data, TAKEN, LARGE, OTHER, UNFIT) for name, data in either.items()}
         | {f"bomb: {name}": (data, LARGE) for name, data in large.items()}
     )

@@ -25,7 +25,7 @@ def finer_than(square: Float[Tensor, "c s s"], side: int) -> Float[Tensor, "c s 
 
 
 def with_reference_detail(
-    output: GuidedOutput, references: Sequence[Float[Tensor, "3 s s"]], side: int
+    output: GuidedOutput, references: Sequence[Float[Tensor, "3 _ _"]], side: int
 ) -> Float[Tensor, "3 {side} {side}"]:
     """Enlarge the one square of an output to `side` and add the references' finer detail (RGB, 0..1).
 
