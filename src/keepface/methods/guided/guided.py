@@ -4,7 +4,6 @@ It belongs to no diffusion family: its weights are a model of their own, with a 
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
@@ -15,14 +14,12 @@ from torch import Tensor
 from keepface.identity.embed import IdentityFeatures
 from keepface.image.files import from_uint8
 from keepface.image.size import resize
-from keepface.methods.guided.agree import agree
 from keepface.methods.guided.beyond import with_reference_detail
 from keepface.methods.guided.files import load_network, weights_file
 from keepface.methods.guided.network import GuidedNetwork, GuidedOutput, PreparedReferences
 from keepface.methods.method import Led, Taken
 from keepface.weights.store import sha256
 
-AGREEMENT = 0.75  # ours: PSNR and agreement rise to 1, likeness falls by a hundredth there; docs/guided.md
 MOST_REFERENCES = 8  # more are cut off: four catch nearly all that references give  [ReF-LDM, Table 4]
 
 
@@ -83,8 +80,7 @@ class Guided:
         most = max(kept.weights, default=1.0)
         weights = torch.tensor([[weight / most for weight in kept.weights] or [0.0]], device=self.device)
         output: GuidedOutput = self.network(low[None].to(self.device), prepared, weights)
-        agreed = agree(output.picture[0].float(), low.to(self.device, torch.float32), AGREEMENT)
-        return replace(output, picture=agreed[None])
+        return output
 
     @torch.no_grad()
     def restore_squares(
