@@ -17,7 +17,7 @@ from keepface.engine.settings import RestoreSettings
 from keepface.faces.align import template_face
 from keepface.identity.embed import IdentityFeatures
 from keepface.methods.guided.guided import Guided
-from keepface.methods.method import Led
+from keepface.methods.method import ReferenceSet
 
 
 def main() -> None:
@@ -29,20 +29,24 @@ def main() -> None:
     method = Guided.load(device=torch.device(given.device))
     low = torch.rand(1, 3, method.size, method.size)
 
-    def led(count: int) -> Led:
+    def drawn_set(count: int) -> ReferenceSet:
         features = tuple(drawn(seed) for seed in range(count))
-        return Led(features, (1.0,) * count)
+        return ReferenceSet(features, (1.0,) * count)
 
     print("| what | seconds |\n|---|---:|")
     for count in (0, 1, 2, 4, 8):
-        references = led(count)
+        references = drawn_set(count)
         told(
             f"guided, {method.size} px, {count} references at hand",
             lambda r=references: method.restore_squares(low, [r]),
             given.repeats,
         )
-    told("the same, 4 references seen for the first time", lambda: method.restore_squares(low, [led(4)]), given.repeats)
-    four = led(4)
+    told(
+        "the same, 4 references seen for the first time",
+        lambda: method.restore_squares(low, [drawn_set(4)]),
+        given.repeats,
+    )
+    four = drawn_set(4)
     told("the same, 4 at hand, a face of 600 px", lambda: method.restore_large(low[0], four, 600), given.repeats)
     faceme = Restorer.from_pretrained(method="faceme", device=given.device)
     square = torch.rand(1, 3, faceme.size, faceme.size)
