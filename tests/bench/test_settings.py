@@ -16,7 +16,9 @@ SUITE = SUITES["compact"]
 def test_what_is_not_known_names_what_is() -> None:
     with pytest.raises(RecipeError, match="unknown metric 'vmaf'; known metrics: psnr"):
         BenchSettings(metrics=("vmaf",))
-    with pytest.raises(RecipeError, match="unknown method 'codeformer'; known methods: faceme"):
+    with pytest.raises(
+        RecipeError, match="unknown method 'codeformer'; known methods: guided, faceme, ridfr, pfstorer"
+    ):
         BenchSettings(methods=("codeformer",))
     with pytest.raises(RecipeError, match="limit is 0; it must be 1 or more"):
         BenchSettings(limit=0)

@@ -210,7 +210,7 @@ def test_a_photo_is_restored_led_by_the_library_and_by_further_references(
 ) -> None:
     keepface("person", "add", "anna", *person(ANNA, 2))
     old = album("photos/00.jpg")
-    result = keepface("restore", old, "--person", "anna", "-o", tmp_path / "1.png")
+    result = keepface("restore", old, "--person", "anna", "-o", tmp_path / "1.png", "--keep-worse")
     assert result.exit_code == 0 and "likeness to the references" in result.stdout, result.output
     third, stranger = person(ANNA, 3)[2], person(BEN, 1)[0]
     keepface("restore", old, "--person", "anna", "--ref", third, "-o", tmp_path / "2.png")

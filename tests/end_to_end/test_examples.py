@@ -1,4 +1,4 @@
-"""The README's first command, on the example pictures and the model that comes with the package."""
+"""A restoration by FaceMe over the family that comes with the package, on the example pictures."""
 
 import json
 from pathlib import Path
@@ -27,8 +27,7 @@ def restored(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, 
         "1",
         "-o",
         str(out),
-        "--steps",
-        "4",
+        *("--method", "faceme", "--steps", "4"),
         "--json",
     ]
     result = CliRunner().invoke(app, command)
@@ -36,7 +35,7 @@ def restored(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, 
     return out, json.loads(result.stdout)
 
 
-def test_the_readmes_first_command_restores_the_one_face(restored: tuple[Path, dict[str, object]]) -> None:
+def test_the_one_face_is_restored(restored: tuple[Path, dict[str, object]]) -> None:
     out, said = restored
     (row,) = said["results"]  # type: ignore[misc]
     (face,) = row["faces"]

@@ -142,6 +142,8 @@ def test_kept_features_come_back_as_they_were_and_no_network_runs_again(
     for one, other in zip(first.vectors, second.vectors, strict=True):
         assert torch.equal(one, other)
     assert len(first.vectors) == 3
+    assert first.square is not None and second.square is not None
+    assert first.square.dtype == second.square.dtype == torch.uint8 and torch.equal(first.square, second.square)
     assert np.array_equal(first.face.points, second.face.points)
     assert (first.face.box, first.face.score) == (second.face.box, second.face.score)
     assert first.provenance == second.provenance

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from keepface.errors import KeepfaceError
+from keepface.faces.align import align_ffhq
 from keepface.identity.embed import IdentityFeatures
 from keepface.image.files import read_photo
 from keepface.people.features import Networks, from_bytes, strangers, to_bytes
@@ -26,7 +27,23 @@ def test_real_features_come_back_bit_for_bit_and_know_their_networks(networks: N
     assert back.features.face.box == made.features.face.box and back.features.face.score == made.features.face.score
     assert (back.features.face.points == made.features.face.points).all()
     assert back.features.provenance == made.features.provenance
+    assert made.features.square is not None and back.features.square is not None
+    assert torch.equal(back.features.square, made.features.square)
     assert networks.made(back)
+
+
+def test_the_square_that_is_kept_is_the_upright_face_of_the_photo_itself(networks: Networks) -> None:
+    photo = read_photo(EXAMPLES / "reference-1.jpg")
+    made = networks.embed(photo).features
+    assert made.square is not None and made.square.dtype == torch.uint8
+    side = made.square.shape[-1]
+    upright = align_ffhq(photo.pixels, made.face.points, side).crop
+    assert made.square.shape == (3, side, side) and 256 <= side <= 768
+    torch.testing.assert_close(made.square / 255, upright, atol=0.51 / 255, rtol=0)
+
+
+def test_features_without_a_square_come_back_without() -> None:
+    assert from_bytes(to_bytes(made_up_features(0))).features.square is None
 
 
 def test_features_of_other_networks_are_seen_as_such(networks: Networks) -> None:

@@ -159,12 +159,10 @@ def _archives() -> dict[str, tuple[bytes, int]]:
         "safetensors of an endless header": struct.pack("<Q", 2**63) + b"{}",
         "numpy": b"\x93NUMPY\1\0" + bytes(100),
         "mp4": b"\0\0\0\x20ftypisom" + bytes(100),
-        "avif": b"\0\0\0\x20ftypavif" + bytes(100),
         "mp3": b"ID3\4\0\0\0" + bytes(100),
         "ps that runs": b"%!PS\n(x) (w) file\n",
         "pdf that runs": b"%PDF-1.7\n1 0 obj<</OpenAction<</S/JavaScript/JS(app.alert(1))>>>>",
         "xcf": b"gimp xcf v011\0" + bytes(100),
-        "jpeg 2000": b"\0\0\0\x0cjP  \r\n\x87\n" + bytes(100),
         "jpeg xl": b"\xff\x0a" + bytes(100),
         "dds": b"DDS " + bytes(200),
         "fits": b"SIMPLE  =                    T" + bytes(200),
@@ -232,8 +230,13 @@ def _pictures() -> dict[str, tuple[bytes, ...]]:
         "jpeg of 4 gigapixels": jpeg_sized(65_500, 65_500),
         "tall": png(1, 70_000_000, 8, 0, b""),
     }
+    hollow = {  # of types that are read, and nothing behind their first bytes
+        "avif": b"\0\0\0\x20ftypavif" + bytes(100),
+        "jpeg 2000": b"\0\0\0\x0cjP  \r\n\x87\n" + bytes(100),
+    }
     return (
         {f"picture: {name}": (data, TAKEN) for name, data in good.items()}
+        | {f"hollow picture: {name}": (data, UNFIT) for name, data in hollow.items()}
         | {f"picture: {name}": (data, TAKEN, LARGE, OTHER, UNFIT) for name, data in either.items()}
         | {f"bomb: {name}": (data, LARGE) for name, data in large.items()}
     )

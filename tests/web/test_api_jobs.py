@@ -132,7 +132,7 @@ def learning(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_person_is_learned_and_leads_and_is_forgotten(servers: Servers, learning: Path) -> None:
     server = servers(ServeSettings(family=str(learning)))
     server.workshop._load = server.workshop._from_pretrained
-    assert server.get("/v1/health").json()["methods"] == ["pfstorer"]
+    assert server.get("/v1/health").json()["methods"] == ["guided", "pfstorer"]
     files = [("photos", (path.name, path.read_bytes())) for path in (ONE, TWO)]
     key = server.post("/v1/people", data={"name": "anna"}, files=files).json()["person"]["key"]
     asked = {"method": "pfstorer", "person": key, "steps": 1, "tile": False, "keep_worse": True}

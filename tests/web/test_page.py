@@ -71,9 +71,19 @@ def restore(visit: Visit) -> None:
     visit.page.get_by_role("button", name="Restore", exact=True).click()
 
 
+def more(visit: Visit) -> None:
+    visit.page.get_by_role("button", name="More").locator("visible=true").click()
+
+
+def choose_method(visit: Visit, name: str) -> None:
+    """Choose from the list of methods under More, which is open."""
+    visit.page.locator("#kf-method-restore input").click()
+    visit.page.get_by_role("option", name=name).click()
+
+
 def keep_whatever_comes(visit: Visit) -> None:
     """The arithmetic in the model's place makes nobody more alike."""
-    visit.page.get_by_role("button", name="More").locator("visible=true").click()
+    more(visit)
     visit.page.get_by_label("Keep a new face").locator("visible=true").check()
 
 
@@ -111,14 +121,15 @@ def test_a_photo_is_restored_compared_explained_chosen_and_saved(visit: Visit, h
     visit.tab("Restore")
     visit.drop("kf-photos", [PHOTO])
     page.locator("#kf-glimpse img").wait_for()
+    keep_whatever_comes(visit)
+    choose_method(visit, "FaceMe")
     page.locator("#kf-versions-restore input[type=number]").fill("2")
     page.keyboard.press("Tab")
     page.get_by_label("Find out what is real").check()
-    keep_whatever_comes(visit)
     restore(visit)
     visit.said("kf-headline", "1 face: 1 restored")
     said = visit.said("kf-faces", "Barack")
-    assert "This is" in said and "in 100" in said and "invented" in said
+    assert "Who it is: " in said and "in 100" in said and "invented" in said
     (job,) = house.jobs.all()
     made = job.made
     page.get_by_text("Numbers", exact=True).click()
@@ -161,12 +172,40 @@ def test_a_photo_is_restored_compared_explained_chosen_and_saved(visit: Visit, h
     assert name == "clean-report.html" and b"must not be used to identify a person" in report
 
 
+def test_a_method_of_one_pass_offers_neither_steps_nor_versions_and_starts_without_the_photos_share(
+    visit: Visit, house: House
+) -> None:
+    page = visit.page
+    steps, versions = page.locator("#kf-steps-restore"), page.locator("#kf-versions-restore")
+    detail = page.get_by_label("number input for Closer to the photo").locator("visible=true")
+    visit.add("Barack", REFERENCES)
+    visit.tab("Restore")
+    more(visit)
+    assert not steps.is_visible() and not versions.is_visible() and float(detail.input_value()) == 1
+    choose_method(visit, "FaceMe")
+    versions.wait_for()
+    steps.locator("input[type=number]").fill("9")
+    versions.locator("input[type=number]").fill("3")
+    page.keyboard.press("Tab")
+    assert float(detail.input_value()) == 1 - 0.25  # the bundled family's card
+    choose_method(visit, "Guided")
+    versions.wait_for(state="hidden")
+    assert not steps.is_visible() and float(detail.input_value()) == 1
+    visit.drop("kf-photos", [PHOTO])
+    restore(visit)
+    visit.said("kf-headline", "No face was changed")  # the arithmetic in the model's place makes nothing better
+    (job,) = house.jobs.all()
+    wish = job.made.wish
+    assert (wish.method, wish.candidates, wish.settings.steps, wish.settings.fidelity) == ("guided", 1, None, None)
+
+
 def test_a_running_job_shows_how_far_it_is_and_is_stopped(
     visit: Visit, house: House, stepping: SteppingRestorer
 ) -> None:
     visit.add("Barack", REFERENCES)
     visit.tab("Restore")
     visit.drop("kf-photos", [PHOTO])
+    keep_whatever_comes(visit)  # else nothing is computed for a face that is sharp already
     stepping.seconds_a_step = 0.4
     restore(visit)
     bar = visit.page.get_by_role("progressbar").locator("visible=true")
@@ -221,7 +260,7 @@ def test_photos_given_with_the_photo_lead_it_and_leave_nobody_in_the_library(vis
     visit.page.get_by_label("Somebody else: I give photos of them").locator("visible=true").check()
     visit.drop("kf-references-restore", REFERENCES)
     restore(visit)
-    said = visit.said("kf-faces", "This is")
+    said = visit.said("kf-faces", "Who it is")
     assert "the person of the reference photos" in said
     assert house.workshop.people() == ()
     (job,) = house.jobs.all()
@@ -278,7 +317,7 @@ def test_two_people_of_one_photo_each_lead_their_own_face(visit: Visit, house: H
     keep_whatever_comes(visit)
     restore(visit)
     said = visit.said("kf-faces", "Mina")
-    assert "Rosa" in said and said.count("This is") == 2
+    assert "Rosa" in said and said.count("Who it is: ") == 2
     (job,) = house.jobs.all()
     left, right = sorted(job.made.restoration.faces, key=lambda face: face.box[0])
     assert (left.person, right.person) == ("Rosa", "Mina") and left.restored and right.restored
@@ -293,10 +332,10 @@ def test_two_people_of_an_album_each_lead_their_own_face_and_a_stranger_stays(vi
     visit.drop("kf-photos", [album("clean/01.png")])
     keep_whatever_comes(visit)
     restore(visit)
-    said = visit.said("kf-faces", "Nobody of your library, so the face stays as it was.")
+    said = visit.said("kf-faces", "Not recognised, so the face stays as it was")
     assert "Cara" in said and "Dan" in said
     (job,) = house.jobs.all()
-    visit.said("kf-headline", "2 faces: 2 restored")
+    visit.said("kf-headline", "3 faces: 2 restored, 1 unchanged")
     found = {face.person: face.box[0] for face in job.made.restoration.faces if face.restored}
     assert found["Cara"] < 250 < found["Dan"] < 500  # the first and the second of three squares of 250 px
 

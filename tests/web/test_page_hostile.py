@@ -55,7 +55,13 @@ def test_the_page_is_served_and_the_api_before_it(paged: Server) -> None:
     page = paged.get("/")
     assert page.status_code == 200 and page.headers["content-type"].startswith("text/html")
     assert "frame-ancestors 'none'" in page.headers["content-security-policy"]
-    assert paged.get("/v1/health").json()["methods"] == ["faceme", "ridfr", "pfstorer"]  # what the bundled family has
+    methods = paged.get("/v1/health").json()["methods"]
+    assert methods == [
+        "guided",
+        "faceme",
+        "ridfr",
+        "pfstorer",
+    ]  # the one without a family, and what the bundled one has
     assert paged.get("/v1/nowhere").status_code == 404
 
 

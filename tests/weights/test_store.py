@@ -27,6 +27,8 @@ def test_the_installed_weights_are_those_on_their_cards():
 def test_finding_weights_imports_none_of_the_packages_that_carry_them():
     for name, one in installed().items():
         store.find(name)
+        if one.member.startswith("keepface/"):
+            continue  # comes with keepface itself
         assert one.member.split("/")[0] not in sys.modules
 
 

@@ -13,6 +13,7 @@ Data = Annotated[
     Path, typer.Option(help="Shards, a prepared pack, or folders of people (person/photo.jpg).", show_default=False)
 ]
 NAMES = "; several by commas or by giving the option again"
+Suite = Annotated[str, typer.Option(help="compact, methods, guided, references, alignment or protocol.")]
 Families = Annotated[
     list[str] | None,
     typer.Option(help=f"Networks: a bundled name, a folder or a hub id{NAMES}.", show_default="compact"),
@@ -54,9 +55,7 @@ Damage = Annotated[
 def bench(
     data: Data,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the report.", show_default=False)],
-    suite: Annotated[
-        str, typer.Option(help="compact, methods, guided, references, alignment or protocol.")
-    ] = "compact",
+    suite: Suite = "compact",
     family: Families = None,
     method: Methods = None,
     blind: BlindOnes = None,

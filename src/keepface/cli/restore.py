@@ -13,6 +13,11 @@ from keepface.cli.restore_words import left_out, tell_done, tell_left_out, tell_
 from keepface.cli.show import FAILED, say_json
 
 Words = list[str] | None  # an option that may be repeated
+Recursive = Annotated[bool, typer.Option("--recursive", help="Of folders, take what is in their folders too.")]
+Method = Annotated[
+    str | None, typer.Option(help="guided, faceme, ridfr or pfstorer; default: guided, with --family faceme.")
+]
+Structure = Annotated[str, typer.Option(help="Sampling starts from the photo, or from what guided makes.")]
 
 
 def restore(
@@ -20,9 +25,7 @@ def restore(
     inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="Photos, or folders of photos.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="File to write; a folder for several photos.")],
     ref: Annotated[list[Path] | None, typer.Option(metavar="PHOTO...", help="The person, elsewhere.")] = None,
-    recursive: Annotated[
-        bool, typer.Option("--recursive", help="Of folders, take what is in their folders too.")
-    ] = False,
+    recursive: Recursive = False,
     person: Annotated[str | None, typer.Option(metavar="NAME", help="Person of the library; --ref adds to it.")] = None,
     people: Annotated[bool, typer.Option("--people", help="Each face by its own person of the library.")] = False,
     library: Annotated[Path | None, typer.Option(envvar="KEEPFACE_LIBRARY", help="The library's folder.")] = None,
@@ -32,9 +35,7 @@ def restore(
     min_face: Annotated[float, typer.Option(help="Leave narrower faces alone, px.", min=0)] = 0.0,
     min_score: Annotated[float, typer.Option(help="Leave what is less surely a face alone, 0..1.")] = 0.0,
     for_: Annotated[Words, typer.Option("--for", metavar="NAME|N:KNOBS", help="As anna:identity=0.8")] = None,
-    method: Annotated[
-        str | None, typer.Option(help="guided, faceme, ridfr or pfstorer; default: guided, with --family faceme.")
-    ] = None,
+    method: Method = None,
     family: Annotated[str, typer.Option(help="Networks: a bundled name, a folder or a hub id.")] = "compact",
     adapter: Annotated[Path | None, typer.Option(metavar="FILE", help="What pfstorer learned of a person.")] = None,
     steps: Annotated[int | None, typer.Option(help="Sampling steps; the family's own number.")] = None,
@@ -44,9 +45,7 @@ def restore(
     temperature: Annotated[float | None, typer.Option(help="Start noise, 0..1; less invents less.")] = None,
     fidelity: Annotated[float | None, typer.Option(help="0 draws faces anew, 1 hardly; default: the family's.")] = None,
     clean: Annotated[bool | None, typer.Option("--clean/--no-clean", help="Clean first; default: as learned.")] = None,
-    structure: Annotated[
-        str, typer.Option(help="Sampling starts from the photo, or from what guided makes.")
-    ] = "photo",
+    structure: Structure = "photo",
     identity: Annotated[float, typer.Option(help="Strength of the references, 0..1.")] = 1.0,
     colour: Annotated[str, typer.Option(help="Colours from the input: wavelet, adain or none.")] = "wavelet",
     harmonise: Annotated[bool, typer.Option(help="Match the photo's grain and blur.")] = True,

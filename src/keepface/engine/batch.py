@@ -32,7 +32,7 @@ from keepface.engine.settings import RestoreSettings
 from keepface.engine.whole import PictureRestorer
 from keepface.errors import KeepfaceError, RecipeError
 from keepface.image.files import Photo, from_uint8, read_photo, to_uint8, without_gps
-from keepface.methods.method import Personal
+from keepface.methods.method import OnePass, Personal
 
 MIB = 2**20
 MOST_FACES, MOST_THREADS = 8, 4  # ours: of an album that nothing more is said of
@@ -343,8 +343,10 @@ class _Line(Generic[Made]):
 
     @torch.no_grad()
     def _pass(self, batch: Sequence[_Square], settings: RestoreSettings) -> Float[Tensor, "b 3 s s"]:
-        """Restore a batch, filled up with repeats to the length that all have."""
-        full = [batch[place % len(batch)] for place in range(self._batching.squares)]
+        """Restore a batch, filled up with repeats to the length that all have; one-pass methods take them one by one."""
+        is_single = isinstance(self._stages.restorer.method, OnePass)
+        count = len(batch) if is_single else self._batching.squares
+        full = [batch[place % len(batch)] for place in range(count)]
         restored = self._stages.restorer.restore_squares(
             torch.stack([square.low for square in full]),
             [square.led_by.features for square in full],

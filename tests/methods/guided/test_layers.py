@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from keepface.methods.guided.core import share_of
+from keepface.methods.guided.guided_core import share_of
 from keepface.methods.guided.layers import PyramidEncoder, ReferenceAttention, grouped, position_code, warp
 
 

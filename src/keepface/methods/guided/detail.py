@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from keepface.methods.guided.core import HALF, CoreOutput, Match, mix_features, mix_pixels, share_of
+from keepface.methods.guided.guided_core import HALF, CoreOutput, Match, mix_features, mix_pixels, share_of
 from keepface.methods.guided.layers import STEM, ResidualBlock, conv, enlarge, grouped, residual_blocks, warp, zero_conv
 
 FLOW_STEP = 0.06  # most that this stage moves a place, in half sides
