@@ -12,8 +12,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from keepface.methods.guided.guided_core import CoreOutput, GuidedCore, Match
 from keepface.methods.guided.detail import DetailNetwork, DetailOutput
+from keepface.methods.guided.guided_core import CoreOutput, GuidedCore, Match
 from keepface.methods.guided.layers import grouped
 from keepface.methods.guided.tones import Tones, fit_colour
 

@@ -15,8 +15,8 @@ from torch.nn import functional
 
 from keepface.identity.differentiable import DifferentiableSFace
 from keepface.identity.image_encoder import ImageEncoder
-from keepface.methods.guided.guided_core import CoreOutput
 from keepface.methods.guided.detail import DetailOutput
+from keepface.methods.guided.guided_core import CoreOutput
 from keepface.methods.guided.network import CORE_PX, GuidedOutput, shrink
 from keepface.metrics.perceptual import stage_distance
 from keepface.train.guided.adversary import Adversary, seems_real, told_apart
