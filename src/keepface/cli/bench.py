@@ -41,6 +41,7 @@ Rows = Annotated[
     list[str] | None, typer.Option(help=f"Only these rows of the tables, and the input{NAMES}.", show_default="all")
 ]
 
+Structure = Annotated[str, typer.Option(help="Sampling starts from the photo, or from what guided makes.")]
 Damage = Annotated[
     int | None,
     typer.Option(
@@ -68,6 +69,7 @@ def bench(
     temperature: Temperature = None,
     fidelity: Fidelity = None,
     clean: Clean = None,
+    structure: Structure = "photo",
     seed: Annotated[int, typer.Option(help="Of degradations and start noise.", min=0)] = 0,
     limit: Annotated[int | None, typer.Option(help="Only the first so many people.", min=1)] = None,
     pictures: Annotated[int, typer.Option(help="People shown in the grids.", min=0)] = 6,
@@ -78,18 +80,27 @@ def bench(
     """Measure restorations; the same command goes on where it was stopped."""
     from keepface.bench.run import run_suite
     from keepface.bench.settings import BenchSettings, parse_blind
+    from keepface.config import from_dict
     from keepface.engine.settings import RestoreSettings
     from keepface.methods import ONE_PASS
     from keepface.metrics.table import METRICS, SET_METRICS
 
     named = _names(metric)
+    chosen = {
+        "steps": steps,
+        "guidance": guidance,
+        "temperature": temperature,
+        "fidelity": fidelity,
+        "clean": clean,
+        "structure": structure,
+    }
     settings = BenchSettings(
         families=_names(family) or ("compact",),
         methods=_names(method) or (suite if suite in ONE_PASS else "faceme",),
         blind=tuple(parse_blind(item) for item in blind or ()),
         device=device,
-        restore=RestoreSettings(
-            steps=steps, guidance=guidance, temperature=temperature, fidelity=fidelity, clean=clean
+        restore=from_dict(
+            RestoreSettings, {name: value for name, value in chosen.items() if value is not None}, "bench"
         ),
         metrics=(*METRICS, *SET_METRICS) if named == ("all",) else named,
         damage_px=damage_px,

@@ -343,7 +343,7 @@ class _Line(Generic[Made]):
 
     @torch.no_grad()
     def _pass(self, batch: Sequence[_Square], settings: RestoreSettings) -> Float[Tensor, "b 3 s s"]:
-        """Restore a batch, filled up with repeats to the length that all have; one-pass methods take single squares."""
+        """Restore a batch, filled up with repeats to one length; one-pass methods take its faces one by one."""
         is_single = isinstance(self._stages.restorer.method, OnePass)
         count = len(batch) if is_single else self._batching.squares
         full = [batch[place % len(batch)] for place in range(count)]

@@ -13,8 +13,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from keepface.engine.evidence import DRAWS, Draws, Evidence, shares, spread_out, square_maps
-from keepface.engine.evidence_of_one_pass import one_pass_evidence
 from keepface.engine.matching import People
+from keepface.engine.one_pass_evidence import one_pass_evidence
 from keepface.engine.photo import Look, Progress, SquareRestorer, finish, look_at, restore_looks
 from keepface.engine.ranking import Candidate, Ranker, order
 from keepface.engine.references import Picture, References, as_photo

@@ -30,7 +30,7 @@ MOST_MOVED = 0.12  # of the distance between the eyes, of a face so surely found
 MOST_MOVED_PX = 1.5 / 0.246  # or one and a half of the pixels that its detail fills; the eyes lie 0.246 sides apart
 BRIGHTER, TINTED = 0.03, 0.03  # of white: so far brightness and colour of the whole face may shift
 # A way that gains nothing of this is not worth a change.
-MORE_HELD, LESS_NOISE, NOISE_SEEN, MORE_ALIKE = 1.1, 0.8, 0.008, 0.02
+MORE_HELD, LESS_NOISE, NOISE_SEEN, MORE_ALIKE = 1.1, 0.8, 0.012, 0.02
 MORE_FINE, BLURRED_PX = 1.5, 40.0  # of a face whose detail fills fewer pixels: power of the finest octave that it holds
 SHARP = 0.9  # of the pixels of the result, that the photo's detail fills: nothing is to be gained but noise
 

@@ -27,7 +27,7 @@ from keepface.identity.recogniser import JUDGE, RECOGNISERS, Recogniser
 from keepface.image.colour import wavelet_colour_fix
 from keepface.image.size import resize
 from keepface.methods import BUNDLED, DEFAULT, METHODS, ONE_PASS, default_method, method_names, sampling_of
-from keepface.methods.method import Led, Method, OnePass, Personal, References, sample_squares
+from keepface.methods.method import Method, OnePass, Personal, References, ReferenceSet, sample_squares
 
 MANY = 50  # steps of the samplers that need them [FaceMe, Implementation Details]
 
@@ -167,7 +167,7 @@ class Restorer:
         A one-pass method restores them by the photo alone.
         """
         if isinstance(self.method, OnePass):
-            return self.method.restore_squares(low, [Led()] * len(low))
+            return self.method.restore_squares(low, [ReferenceSet()] * len(low))
         folder = self.method.family.folder
         if folder is None or not (folder / CLEANER).is_dir():
             return None
@@ -181,14 +181,14 @@ class Restorer:
         settings: RestoreSettings,
         side: int,
     ) -> Float[Tensor, "3 t t"] | None:
-        """Restore a square at `side` px with the references' finer detail; `None` for methods that can't, or half-led.
+        """Restore a square at `side` px with the references' finer detail, which is weaker with more fidelity.
 
-        With fidelity the finer detail is weaker too.
+        `None` for other methods, and where references guide at less than their full strength.
         """
         strengths = [settings.identity * weight for weight in weights]
         if not isinstance(self.method, OnePass) or max(strengths, default=0.0) < 1.0:
             return None
-        made = self.method.restore_large(low, Led(tuple(references), tuple(strengths)), side)
+        made = self.method.restore_large(low, ReferenceSet(tuple(references), tuple(strengths)), side)
         return torch.lerp(made, resize(low.float().cpu(), (side, side), "bicubic"), settings.fidelity or 0.0)
 
     def restore_squares(
@@ -214,12 +214,12 @@ class Restorer:
         """
         given = weights if weights is not None else [[1.0] * len(items) for items in references]
         if isinstance(self.method, OnePass):
-            led = [
-                Led(tuple(items), tuple(settings.identity * weight for weight in own))
+            sets = [
+                ReferenceSet(tuple(items), tuple(settings.identity * weight for weight in own))
                 for items, own in zip(references, given, strict=True)
             ]
             _refuse_sampling(self.method.name, settings)
-            return self.method.restore_squares(low, led, settings.fidelity or 0.0)
+            return self.method.restore_squares(low, sets, settings.fidelity or 0.0)
         shown = self.cleaner.clean(low) if self.cleans(settings) else low
         people = [self._led_by(*item, settings.identity) for item in zip(references, given, strict=True)]
         sampler, guidance = self._sampler(settings)
@@ -248,9 +248,9 @@ class Restorer:
                 f"structure is {settings.structure!r}, and method {self.method.name!r} starts from noise; leave "
                 "--structure out, or choose --method faceme"
             )
-        led = [Led(tuple(items), tuple(own)) for items, own in zip(references, weights, strict=True)]
+        sets = [ReferenceSet(tuple(items), tuple(own)) for items, own in zip(references, weights, strict=True)]
         large = resize(low.float().cpu(), (self._guided.size, self._guided.size), "bicubic")
-        return resize(self._guided.restore_squares(large, led), (self.size, self.size), "bicubic")
+        return resize(self._guided.restore_squares(large, sets), (self.size, self.size), "bicubic")
 
     @cached_property
     def _guided(self) -> OnePass:

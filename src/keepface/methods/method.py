@@ -93,15 +93,15 @@ class References:
 
 
 @dataclass(frozen=True, eq=False)
-class Led:
-    """What leads one square of a one-pass method: features of references, and a weight of 0..1 for each."""
+class ReferenceSet:
+    """The references of one square of a one-pass method: their features, and a weight of 0..1 for each."""
 
-    references: tuple[IdentityFeatures, ...] = ()
+    features: tuple[IdentityFeatures, ...] = ()
     weights: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
-class Taken:
+class Attribution:
     """Where a square that a one-pass method restored came from."""
 
     picture: Float[Tensor, "3 s s"]  # restored, RGB, 0..1
@@ -132,16 +132,16 @@ class OnePass(Protocol):
         ...
 
     def restore_squares(
-        self, low: Float[Tensor, "b 3 s s"], led: Sequence[Led], fidelity: float = 0.0
+        self, low: Float[Tensor, "b 3 s s"], references: Sequence[ReferenceSet], fidelity: float = 0.0
     ) -> Float[Tensor, "b 3 s s"]:
-        """Restore squares (RGB, 0..1), each led by its own references, or by the photo alone."""
+        """Restore squares (RGB, 0..1), each by its own references, or by the photo alone."""
         ...
 
-    def restore_large(self, low: Float[Tensor, "3 s s"], led: Led, side: int) -> Float[Tensor, "3 t t"]:
+    def restore_large(self, low: Float[Tensor, "3 s s"], references: ReferenceSet, side: int) -> Float[Tensor, "3 t t"]:
         """Restore one square and enlarge it to `side`, with the references' detail finer than its own."""
         ...
 
-    def taken(self, low: Float[Tensor, "3 s s"], led: Led) -> Taken:
+    def attribution(self, low: Float[Tensor, "3 s s"], references: ReferenceSet) -> Attribution:
         """Restore one square and say where each pixel came from."""
         ...
 

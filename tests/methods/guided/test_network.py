@@ -9,7 +9,7 @@ from keepface.methods.guided.beyond import finer_than, with_reference_detail
 from keepface.methods.guided.files import WEIGHTS, load_network, save_network
 from keepface.methods.guided.guided import Guided, used
 from keepface.methods.guided.network import GuidedNetwork, PreparedReferences
-from keepface.methods.method import Led, OnePass
+from keepface.methods.method import OnePass, ReferenceSet
 
 from .drawn import faces_of, reference
 
@@ -89,23 +89,25 @@ def test_weights_come_back_from_their_folder_and_others_are_refused(network: Gui
 
 def test_the_method_keeps_weights_fidelity_and_strength_apart(network: GuidedNetwork) -> None:
     method, low = Guided(network), faces_of(1, 256)
-    led = Led((reference(1), reference(2)), (1.0, 1.0))
+    both = ReferenceSet((reference(1), reference(2)), (1.0, 1.0))
     assert isinstance(method, OnePass)
-    full, blind = method.restore_squares(low, [led])[0], method.restore_squares(low, [Led()])[0]
-    assert torch.equal(method.restore_squares(low, [led], fidelity=1.0)[0], low[0])
-    half = method.restore_squares(low, [Led(led.references, (0.5, 0.5))])[0]
+    full, blind = method.restore_squares(low, [both])[0], method.restore_squares(low, [ReferenceSet()])[0]
+    assert torch.equal(method.restore_squares(low, [both], fidelity=1.0)[0], low[0])
+    half = method.restore_squares(low, [ReferenceSet(both.features, (0.5, 0.5))])[0]
     assert torch.allclose(half, (full + blind) / 2, atol=0.05)  # but for what each was cut at
-    assert torch.equal(method.restore_squares(low, [Led(led.references, (0.0, 0.0))])[0], blind)
+    assert torch.equal(method.restore_squares(low, [ReferenceSet(both.features, (0.0, 0.0))])[0], blind)
 
 
 def test_features_without_a_square_lead_nobody() -> None:
     bare = IdentityFeatures(torch.ones(1), torch.ones(1), reference(1).face, {})
-    assert used(Led((bare, reference(1)), (1.0, 0.5))).weights == (0.5,)
+    assert used(ReferenceSet((bare, reference(1)), (1.0, 0.5))).weights == (0.5,)
 
 
 def test_what_was_taken_names_each_reference(network: GuidedNetwork) -> None:
-    taken = Guided(network).taken(faces_of(1, 256)[0], Led((reference(1), reference(2), reference(3)), (1.0, 0.0, 1.0)))
-    assert sum(taken.by_reference) == pytest.approx(1, abs=1e-3) and taken.by_reference[1] == 0
+    found = Guided(network).attribution(
+        faces_of(1, 256)[0], ReferenceSet((reference(1), reference(2), reference(3)), (1.0, 0.0, 1.0))
+    )
+    assert sum(found.by_reference) == pytest.approx(1, abs=1e-3) and found.by_reference[1] == 0
 
 
 def test_detail_beyond_the_square_is_only_what_the_square_cannot_hold() -> None:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from keepface.config import from_dict
 from keepface.errors import RecipeError
-from keepface.methods.guided.files import load_network, save_network
+from keepface.methods.guided.files import BUNDLED, load_network, save_network
 from keepface.methods.guided.network import GuidedNetwork, GuidedOutput
 from keepface.metrics.fidelity import psnr
 from keepface.seeds import derive
@@ -104,7 +104,7 @@ def _begin(recipe: Recipe) -> GuidedNetwork:
     """Build the network of a phase, with what the recipe's `init_from` has of it."""
     network = GuidedNetwork(recipe.phase != "core")
     if recipe.init_from:
-        start = load_network(Path(recipe.init_from))
+        start = load_network(None if recipe.init_from == BUNDLED else Path(recipe.init_from))
         network.core.load_state_dict(start.core.state_dict())
         if network.detail is not None and start.detail is not None:
             network.detail.load_state_dict(start.detail.state_dict())

@@ -16,7 +16,7 @@ from keepface.engine.photo import Look
 from keepface.engine.result import Restoration
 from keepface.engine.settings import RestoreSettings
 from keepface.image.gaussian import gaussian
-from keepface.methods.method import Led, OnePass, Taken
+from keepface.methods.method import Attribution, OnePass, ReferenceSet
 
 
 @torch.no_grad()
@@ -30,16 +30,16 @@ def one_pass_evidence(method: OnePass, look: Look, best: Restoration, settings: 
         references, low = look.led_by[number], look.squares[number]
         plan = look.plans[place].settings(settings)
         weights = tuple(plan.identity * weight for weight in references.weights)
-        taken = method.taken(low, Led(tuple(references.features), weights))
-        maps.append(one_pass_maps(low, taken))
-        numbers.append(_shares(place, maps[-1], low, taken))
+        found = method.attribution(low, ReferenceSet(tuple(references.features), weights))
+        maps.append(one_pass_maps(low, found))
+        numbers.append(_shares(place, maps[-1], low, found))
         matrices += [] if look.is_aligned else [look.matrices[number]]
     size = (best.image.pixels.shape[1], best.image.pixels.shape[2])
     whole = maps[0] if look.is_aligned and maps else spread_out(size, maps, matrices)
     return replace(best, evidence=Evidence(whole, tuple(numbers), 1))
 
 
-def one_pass_maps(low: Float[Tensor, "3 s s"], taken: Taken) -> Float[Tensor, "3 s s"]:
+def one_pass_maps(low: Float[Tensor, "3 s s"], found: Attribution) -> Float[Tensor, "3 s s"]:
     """Split each pixel among photo, references and invention.
 
     With C the share copied from references, l the degraded square, z the result without references, W* a Gaussian
@@ -47,20 +47,20 @@ def one_pass_maps(low: Float[Tensor, "3 s s"], taken: Taken) -> Float[Tensor, "3
         I = W * |z - l|^2,  P = W * |l - W * l|^2 + UNSEEN^2,  each a mean over the three channels.
     """
     sigma = WINDOW * low.shape[-1]
-    invented = _power(taken.alone - low, sigma)
+    invented = _power(found.alone - low, sigma)
     photo = _power(low - gaussian(low[None], sigma)[0], sigma) + UNSEEN**2
-    copied = taken.copied[0].clamp(0, 1)
+    copied = found.copied[0].clamp(0, 1)
     rest = (1 - copied) / (photo + invented)
     return torch.stack([photo * rest, copied, invented * rest])
 
 
-def _shares(face: int, maps: Float[Tensor, "3 s s"], low: Float[Tensor, "3 s s"], taken: Taken) -> Shares:
+def _shares(face: int, maps: Float[Tensor, "3 s s"], low: Float[Tensor, "3 s s"], found: Attribution) -> Shares:
     photo, references, invented = inner(maps[None])[0].mean((1, 2)).tolist()
-    led = taken.picture[None]
-    blurred = inner(gaussian(led, fit_blur(low, led)))
-    before, after = (pixels.double().var((2, 3)).sum() for pixels in (inner(led), blurred))
+    made = found.picture[None]
+    blurred = inner(gaussian(made, fit_blur(low, made)))
+    before, after = (pixels.double().var((2, 3)).sum() for pixels in (inner(made), blurred))
     finer = float((1 - after / before.clamp_min(1e-12)).clamp(0, 1))
-    return Shares(face, photo, references, invented, finer, taken.by_reference)
+    return Shares(face, photo, references, invented, finer, found.by_reference)
 
 
 def _power(values: Float[Tensor, "3 s s"], sigma: float) -> Float[Tensor, "s s"]:
