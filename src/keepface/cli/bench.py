@@ -3,11 +3,14 @@
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from keepface.cli.show import progress, say, say_json
+
+if TYPE_CHECKING:
+    from keepface.bench.run import Outcome
 
 Data = Annotated[
     Path, typer.Option(help="Shards, a prepared pack, or folders of people (person/photo.jpg).", show_default=False)
@@ -86,14 +89,8 @@ def bench(
     from keepface.metrics.table import METRICS, SET_METRICS
 
     named = _names(metric)
-    chosen = {
-        "steps": steps,
-        "guidance": guidance,
-        "temperature": temperature,
-        "fidelity": fidelity,
-        "clean": clean,
-        "structure": structure,
-    }
+    chosen = {"steps": steps, "guidance": guidance, "temperature": temperature}
+    chosen |= {"fidelity": fidelity, "clean": clean, "structure": structure}
     settings = BenchSettings(
         families=_names(family) or ("compact",),
         methods=_names(method) or (suite if suite in ONE_PASS else "faceme",),
@@ -115,6 +112,11 @@ def bench(
     _check_cleaners(settings.families if clean else ())
     with progress(suite) as advance:
         outcome = run_suite(suite, data, output, settings, progress=advance)
+    _tell(outcome, as_json)
+
+
+def _tell(outcome: "Outcome", as_json: bool) -> None:
+    """Say what was measured and where the report is."""
     if as_json:
         say_json(asdict(outcome) | {"report": str(outcome.report)})
         return
