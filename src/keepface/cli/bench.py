@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -89,7 +89,7 @@ def bench(
     from keepface.metrics.table import METRICS, SET_METRICS
 
     named = _names(metric)
-    chosen = {"steps": steps, "guidance": guidance, "temperature": temperature}
+    chosen: dict[str, Any] = {"steps": steps, "guidance": guidance, "temperature": temperature}
     chosen |= {"fidelity": fidelity, "clean": clean, "structure": structure}
     settings = BenchSettings(
         families=_names(family) or ("compact",),
