@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
+from keepface.cli.from_album import check_from_album, in_album
 from keepface.cli.option_groups import WithGroups
 from keepface.cli.outputs import KEPT as OUTPUTS
 from keepface.cli.outputs import Outputs, outputs
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from keepface.cli.restore_jobs import Done
     from keepface.engine.album import Run, Studio
     from keepface.engine.batch import Item
+    from keepface.engine.from_album import AlbumPeople
     from keepface.engine.manifest import Manifest
     from keepface.engine.matching import People
     from keepface.engine.references import References
@@ -31,12 +33,16 @@ if TYPE_CHECKING:
 KEPT = "keepface.many"  # where the context of a call holds what was asked for
 ACTORS = 2  # ours: likewise
 ENGINES = ("here", "ray")
+ALBUMS = ("--shard", "--retry", "--engine", "--workers", "--batch", "--processes", "--from-album")
+Found = Callable[["AlbumPeople"], None]
 
 
 @dataclass(frozen=True)
 class Many:
     """How an album is worked on; `None` is left to keepface.
 
+    from_album: its photos lead each other.
+    all_faces: then also faces that nobody leads are restored.
     start: how its other processes are started; no option.
     """
 
@@ -46,6 +52,8 @@ class Many:
     workers: int | None = None
     batch: int | None = None
     processes: int | None = None
+    from_album: bool = False
+    all_faces: bool = False
     start: Start = field(default="spawn", compare=False)
 
     def __post_init__(self) -> None:
@@ -53,6 +61,10 @@ class Many:
             raise RecipeError(f"engine {self.engine!r} is unknown; use one of {', '.join(ENGINES)}")
         if self.processes is not None and self.engine != "here":
             raise RecipeError("--processes is for this machine; with --engine ray say --workers")
+        if self.from_album and self.engine != "here":
+            raise RecipeError("--from-album groups faces on this machine alone; leave out --engine")
+        if self.all_faces and not self.from_album:
+            raise RecipeError("--all-faces goes with --from-album: without it faces that nobody leads are restored")
 
     def begun(self, photos: int, device: str | None) -> "Many":
         """Begin what other processes need, if an album of so many photos is to have any, beside what this one needs."""
@@ -68,6 +80,10 @@ def many(
     workers: Annotated[int | None, typer.Option(help="Threads beside the networks; with ray, actors.", min=1)] = None,
     batch: Annotated[int | None, typer.Option(help="Faces of a folder in the networks at once.", min=1)] = None,
     processes: Annotated[int | None, typer.Option(help="Processes for a folder, each with networks.", min=1)] = None,
+    from_album: Annotated[
+        bool, typer.Option("--from-album", help="Each person's best photos of the folder lead their others.")
+    ] = False,
+    all_faces: Annotated[bool, typer.Option("--all-faces", help="Then restore faces that nobody leads too.")] = False,
 ) -> None:
     """Stand for the options; the command takes them from here, and this is never called."""
 
@@ -84,10 +100,13 @@ def read_many(ctx: typer.Context) -> Many:
     return Many(**ctx.meta.get(KEPT, {}))
 
 
-def album_or_photos(call: Call, model: Model, outputs: Outputs, wanted: Many, inputs: list[Path]) -> "Iterator[Done]":
+def album_or_photos(
+    call: Call, model: Model, outputs: Outputs, wanted: Many, inputs: list[Path], found: Found
+) -> "Iterator[Done]":
     """Do photos one by one, and folders as albums: with a manifest, and faces of several photos in one batch.
 
     Files beside each picture (recipes, reports, signatures, evidence, candidates) are written photo by photo only.
+    Who is in an album that guides itself is given to `found`, before the first photo.
 
     Raises:
         RecipeError: options of albums for something else.
@@ -98,17 +117,20 @@ def album_or_photos(call: Call, model: Model, outputs: Outputs, wanted: Many, in
     Shard.read(wanted.shard)  # a mistake is told before the work
     if wanted.engine == "ray" and find_spec("ray") is None:
         raise MissingExtraError("--engine ray needs Ray: pip install 'keepface[ray]'")
+    if wanted.from_album:
+        check_from_album(call, model)
     beside = outputs.sidecar or outputs.report or outputs.evidence or outputs.candidates_dir or outputs.c2pa_cert
     if any(os.path.isdir(path) for path in inputs) and not beside:
-        return _album(call, model, outputs, wanted)
+        return _album(call, model, outputs, wanted, found)
     if wanted != Many():
         what = "they don't go with files beside the pictures" if beside else "give a folder of photos"
-        raise RecipeError(f"--shard, --retry, --engine, --workers, --batch and --processes are for albums; {what}")
+        raise RecipeError(f"{', '.join(ALBUMS[:-1])} and {ALBUMS[-1]} are for albums; {what}")
     return done(call, model, outputs)
 
 
-def _album(call: Call, model: Model, outputs: Outputs, wanted: Many) -> "Iterator[Done]":
+def _album(call: Call, model: Model, outputs: Outputs, wanted: Many, found: Found) -> "Iterator[Done]":
     from keepface.cli.restore_jobs import load, problem
+    from keepface.cli.restore_outputs import Studio as Options
     from keepface.engine.batch import Item
     from keepface.engine.manifest import Manifest
     from keepface.engine.result import failed
@@ -125,6 +147,10 @@ def _album(call: Call, model: Model, outputs: Outputs, wanted: Many) -> "Iterato
         return
     try:
         restorer, references = load(call, model)
+        if wanted.from_album:
+            people = in_album(restorer, call, Options(call, outputs, restorer, references).options, wanted.all_faces)
+            references = people.people
+            found(people)
     except RecipeError:
         raise
     except KeepfaceError as error:

@@ -9,8 +9,8 @@ import typer
 from keepface.cli.many import album_or_photos, read_many
 from keepface.cli.outputs import read_outputs
 from keepface.cli.restore_call import read_call, read_jobs, read_model
-from keepface.cli.restore_words import left_out, tell_done, tell_left_out, tell_sum
-from keepface.cli.show import FAILED, say_json
+from keepface.cli.restore_words import Telling, tell_left_out
+from keepface.cli.show import FAILED
 
 Words = list[str] | None  # an option that may be repeated
 Recursive = Annotated[bool, typer.Option("--recursive", help="Of folders, take what is in their folders too.")]
@@ -70,12 +70,8 @@ def restore(
     if any(os.path.isdir(path) for path in inputs):
         wanted = wanted.begun(len(jobs.jobs), device)
     call, model = read_call(ctx.params, jobs), read_model(ctx.params)
-    rows = []
-    for row, restoration in album_or_photos(call, model, read_outputs(ctx), wanted, inputs):
-        rows.append(row)
-        tell_done(row, restoration, as_json)
-    if as_json:
-        say_json({"results": rows} | left_out(jobs))
-    else:
-        tell_sum(rows)
-    raise typer.Exit(FAILED if any(row["error"] for row in rows) else 0)
+    telling = Telling(as_json)
+    for row, restoration in album_or_photos(call, model, read_outputs(ctx), wanted, inputs, telling.found):
+        telling.done(row, restoration)
+    telling.end(jobs)
+    raise typer.Exit(FAILED if telling.has_failures else 0)

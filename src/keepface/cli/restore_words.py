@@ -1,17 +1,73 @@
 """What `keepface restore` says of each photo and each face."""
 
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from keepface.cli.paths import Jobs, left_out_words
-from keepface.cli.show import report, say, tell
+from keepface.cli.show import report, say, say_json, tell
 from keepface.engine.reason_words import sentence
 from keepface.errors import KeepfaceError
 
 if TYPE_CHECKING:
+    from keepface.engine.from_album import AlbumPeople
     from keepface.engine.result import FaceResult, Restoration
 
 ASK = "if it is them, --only {number} restores it"
+WHY = {  # of an album that guides itself, why faces are unchanged, in a few words
+    "like_no_other": "of nobody else in the album, or not surely",
+    "no_good_photo": "without another good photo of them",
+    "unlikely_match": "hardly of the same person",
+    "holds_more": "already sharp",
+    "sharp": "already sharp",
+}
+NO_BETTER, NOT_ASKED = "no better for it", "not asked for"
+
+
+@dataclass
+class Telling:
+    """What is said while photos are done, and at the end; with --json all of it at the end, but for errors."""
+
+    as_json: bool
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    album: "AlbumPeople | None" = None
+
+    def found(self, album: "AlbumPeople") -> None:
+        """Say who is in an album that guides itself."""
+        self.album = album
+        if not self.as_json:
+            say(album.told)
+
+    def done(self, row: dict[str, Any], restoration: "Restoration | None") -> None:
+        """Say what was done to one photo."""
+        self.rows.append(row)
+        tell_done(row, restoration, self.as_json)
+
+    def end(self, jobs: Jobs) -> None:
+        """Say what became of all."""
+        if self.as_json:
+            people = {} if self.album is None else {"album": self.album.to_json()}
+            say_json({"results": self.rows} | people | left_out(jobs))
+            return
+        tell_sum(self.rows)
+        if self.album is not None and (why := why_unchanged(self.rows)):
+            say(f"unchanged faces: {why}")
+
+    @property
+    def has_failures(self) -> bool:
+        """Tell whether a photo could not be restored."""
+        return any(row["error"] for row in self.rows)
+
+
+def why_unchanged(rows: Sequence[dict[str, Any]]) -> str:
+    """Count why faces are unchanged, the most frequent reason first."""
+    count: Counter[str] = Counter()
+    for face in (face for row in rows for face in row["faces"]):
+        if face["box"] is not None and face["outcome"] == "unchanged":
+            first: dict[str, Any] = next(iter(face["reasons"]), {})
+            count[NO_BETTER if "way" in first else WHY.get(first.get("code", ""), NOT_ASKED)] += 1
+    return ", ".join(f"{number} {words}" for words, number in count.most_common())
 
 
 def tell_done(row: dict[str, Any], restoration: "Restoration | None", as_json: bool) -> None:

@@ -13,6 +13,7 @@ import os
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -58,19 +59,43 @@ class Studio:
     options: Options
     batching: Batching = field(default_factory=Batching)
 
-    def fingerprint(self) -> tuple[str, str]:
-        """Return the hashes of all that is asked for, and of the networks; what only refuses photos does not count."""
+    @cached_property
+    def model_sha256(self) -> str:
+        """Return the hash of the networks, and of where and how precisely they compute."""
+        method = self.restorer.method
+        where = (str(method.family.dtype), method.family.device.type) if isinstance(method, OfFamily) else ()
+        maker = {name: value for name, value in asdict(made_by(method)).items() if name != "version"}
+        return _hash([maker, where])
+
+    def options_sha256(self, source: Path) -> str:
+        """Return the hash of all that is asked for of a photo, and of whoever leads; what only refuses does not count.
+
+        Where it is known face by face who leads, as in an album that guides itself, others of the album do not count:
+        it may grow, and photos whose faces are led as before stay as they are.
+        """
+        people = self.references
+        if not isinstance(people, People) or people.plans is None:
+            return self._same_for_all
+        led_by = [[plan.is_restored, self._led_by(plan.led_by)] for plan in people.plans.get(str(source), ())]
+        return _hash([self._same_for_all, led_by])
+
+    @cached_property
+    def _same_for_all(self) -> str:
         free = RestoreSettings()
         settings = self.options.settings
         limits = {name: getattr(free, name) for name in ("max_faces", "max_pixels", "tile_batch")}
         asked = replace(self.options, settings=replace(settings, **limits), max_pixels=None, allow_truncated=None)
-        people = self.references.known if isinstance(self.references, People) else (self.references,)
-        led_by = [(person.person, features_sha256(person)) for person in people]
         together = self.batching.squares if is_batched(self.restorer, self.options) else 0
-        method = self.restorer.method
-        where = (str(method.family.dtype), method.family.device.type) if isinstance(method, OfFamily) else ()
-        maker = {name: value for name, value in asdict(made_by(method)).items() if name != "version"}
-        return _hash([asked.sha256, led_by, together]), _hash([maker, where])
+        people = self.references
+        if isinstance(people, People) and people.plans is not None:
+            return _hash([asked.sha256, "by face", together])
+        known = people.known if isinstance(people, People) else (people,)
+        return _hash([asked.sha256, [(person.person, features_sha256(person)) for person in known], together])
+
+    @staticmethod
+    def _led_by(references: References | None) -> str | None:
+        """Return the hash of whoever leads a face; what they are called in this call makes no difference."""
+        return None if references is None else features_sha256(references)
 
 
 @dataclass(frozen=True)
@@ -168,7 +193,7 @@ class _Ledger:
     def __init__(self, manifest: Manifest, studio: Studio, wishes: Wishes) -> None:
         self._manifest, self._wishes = manifest, wishes
         self._seed = studio.options.seed
-        self._options, self._model = studio.fingerprint()
+        self._studio = studio
 
     def known(self, item: Item) -> Told | None:
         """Tell of a photo that need not, or must not, be restored now; `None` for one that is to be."""
@@ -218,13 +243,12 @@ class _Ledger:
         return None
 
     def _entry(self, item: Item, source: str, seconds: float) -> Entry:
-        name, given = self._manifest.key(item.output), str(item.source)
-        return Entry(
-            name, given, source, self._options, self._model, self._seed, "failed", None, seconds, None, __version__
-        )
+        name, given, studio = self._manifest.key(item.output), str(item.source), self._studio
+        options, model = studio.options_sha256(item.source), studio.model_sha256
+        return Entry(name, given, source, options, model, self._seed, "failed", None, seconds, None, __version__)
 
     def _done(self, item: Item, entry: Entry, source: str) -> Told | None:
-        changes = self._changes(entry, source)
+        changes = self._changes(item, entry, source)
         if not changes:
             if self._wishes.force and entry.version != __version__:
                 return None
@@ -237,7 +261,7 @@ class _Ledger:
     def _failed(self, item: Item, entry: Entry, source: str, there: str) -> Told | None:
         if there != UNKNOWN:
             return self._foreign(item, there)
-        if self._wishes.retry or self._wishes.force or self._changes(entry, source):
+        if self._wishes.retry or self._wishes.force or self._changes(item, entry, source):
             return None
         said = f"{entry.error} (it failed before; --retry tries again)"
         return Told(failed(str(item.source), said, 0.0))
@@ -248,12 +272,12 @@ class _Ledger:
             return None
         return Told(skipped(str(item.source), str(item.output)))
 
-    def _changes(self, entry: Entry, source: str) -> list[str]:
+    def _changes(self, item: Item, entry: Entry, source: str) -> list[str]:
         """Say what was otherwise when an output was made."""
         pairs = [
             ("of another photo", entry.source_sha256, source),
-            ("with other options or references", entry.options_sha256, self._options),
-            ("by other networks", entry.model_sha256, self._model),
+            ("with other options or references", entry.options_sha256, self._studio.options_sha256(item.source)),
+            ("by other networks", entry.model_sha256, self._studio.model_sha256),
         ]
         return [said for said, then, now in pairs if then != now]
 

@@ -2,10 +2,12 @@
 
 Two questions are asked of a photo. *Where is this person?* - the references given with one photo: the face most like
 them is chosen. *Who of these is here?* - the people of a library: each face is matched to its own person, nobody
-twice, and a face that is like none of them is left alone.
+twice, and a face that is like none of them is left alone. Of an album that guides itself both were asked before, of
+all photos together (`from_album.py`).
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -28,6 +30,7 @@ WORTH_A_WORD = 0.6  # ours: of the floor; whoever is less like a face than that 
 # photo of one face says whose it is; of several faces the one most alike must be more likely theirs than not.
 DOUBTFUL, DOUBTFUL_OF_SEVERAL = 0.2, 0.5
 UNLIKELY = 0.05  # the same of a face that keepface matched to somebody of a library: 1 in 200 true pairs is below
+SAME_PLACE = 0.1  # ours: in widths of a face, so far apart it may be found twice in one photo
 COPY = 0.9  # ours: cosine of two faces of one photo that are one picture; two photos of a person are hardly as alike
 
 
@@ -35,11 +38,14 @@ COPY = 0.9  # ours: cosine of two faces of one photo that are one picture; two p
 class People:
     """Everybody who may be in a photo, each with references; a face of nobody here is left alone.
 
+    `plans` are what was decided of each face before, by the photo's name; `None`: each face is matched.
+
     Raises:
         RecipeError: somebody has no name or no references, or two have one name.
     """
 
     known: tuple[References, ...]
+    plans: "Mapping[str, tuple[Plan, ...]] | None" = None
 
     def __post_init__(self) -> None:
         names = [person.person for person in self.known]
@@ -84,7 +90,9 @@ def choose(
     """
     settings.choice.check(names_of(wanted))
     settings.choice.check_numbers(len(faces), photo.source)
-    if isinstance(wanted, People):
+    if isinstance(wanted, People) and wanted.plans is not None:
+        plans = _planned(restorer, photo, faces, wanted.plans.get(photo.source, ()), settings)
+    elif isinstance(wanted, People):
         plans = match(restorer, photo, faces, wanted, settings)
     elif not faces or not wanted.kept:
         plans = [Plan(face) for face in faces]
@@ -129,6 +137,25 @@ def match(
         else Plan(faces[i], is_restored=False, reason=_unknown(alike[i].tolist(), floors, people))
         for i, plan in enumerate(plans)
     ]
+
+
+def _planned(
+    restorer: Recognising, photo: Photo, faces: Sequence[Face], plans: Sequence[Plan], settings: RestoreSettings
+) -> list[Plan]:
+    """Find what was decided of each face before, and leave it alone where the judge does not agree."""
+    found = []
+    for face in faces:
+        plan = min(plans, key=lambda plan: _distance(face, plan.face), default=None)
+        if plan is None or _distance(face, plan.face) > SAME_PLACE:
+            plan = Plan(face, is_restored=False, reason=Reason("like_no_other"))
+        plan = replace(plan, face=face)
+        found.append(_likely(restorer, photo, plan, settings) if plan.is_matched else plan)
+    return found
+
+
+def _distance(one: Face, other: Face) -> float:
+    """Return how far the middles of two faces are apart, in widths of the first."""
+    return math.dist(one.centre, other.centre) / max(one.width, 1e-6)
 
 
 def _likely(restorer: Recognising, photo: Photo, plan: Plan, settings: RestoreSettings) -> Plan:

@@ -161,7 +161,7 @@ def look_at(
     photo = as_photo(photo)
     if not isinstance(references, References | People):
         references = gather_references(restorer, references, strict=settings.strict)
-    faces, is_aligned = _find(restorer, photo, settings, is_aligned)
+    faces, is_aligned = find_faces(restorer, photo, settings, is_aligned)
     plans = choose(restorer, photo, faces, references, settings)
     if not settings.keep_worse:
         plans = [_worth_it(photo, plan, restorer.size, is_aligned) for plan in plans]
@@ -320,10 +320,15 @@ def looks_aligned(face: Face, size: int) -> bool:
     return turn < ALIGNED_TURN and growth < ALIGNED_TURN and shift < ALIGNED_SHIFT
 
 
-def _find(
+def find_faces(
     restorer: SquareRestorer, photo: Photo, settings: RestoreSettings, is_aligned: bool | None
 ) -> tuple[list[Face], bool]:
-    """Return the faces, largest first, and whether the photo is an aligned square."""
+    """Return the faces, largest first, and whether the photo is an aligned square.
+
+    Raises:
+        PhotoError: it is said to be an aligned square and is not square.
+        TooLargeError: more faces than the settings allow.
+    """
     height, width = photo.pixels.shape[1:]
     if is_aligned:
         if height != width:

@@ -17,6 +17,8 @@ SENTENCES = {  # of what was done to a face before anything was drawn
     "too_blurred_of_several": "left as it was: of {faces} faces the most like the references, but too blurred to tell "
     "whose it is; {ask}",
     "led_on_your_word": "too blurred to tell whose face it is: led by the references on your word",
+    "like_no_other": "no references: no other face of the album is surely of this person",
+    "no_good_photo": "no references: no other photo of {label} is good enough to lead",
     "narrow": "skipped: {width:.0f} px wide, and at least {needed:g} px are asked for",
     "unsure": "skipped: sure by {score:.2f} that it is a face, and {needed:g} is asked for",
     "not_asked": "skipped: not asked for",

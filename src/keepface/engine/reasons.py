@@ -22,6 +22,8 @@ Code = Literal[
     "unlikely_match",  # person, probability
     "too_blurred_of_several",  # number, faces: nobody can tell whose it is
     "led_on_your_word",  # too blurred to tell
+    "like_no_other",  # surely like no other face of the album
+    "no_good_photo",  # label: of the album, whose other photos are not good enough to lead
     # what was asked for
     "narrow",  # width, needed
     "unsure",  # score, needed: that it is a face

@@ -172,6 +172,10 @@ class IdentityEmbedder:
         """Embed the person of an aligned square; where no face is detected, the template says where it is."""
         return self._embed(image, "square", lambda: square_face(image, self.detector))
 
+    def embed_face(self, image: Float[Tensor, "3 h w"], face: Face) -> IdentityFeatures:
+        """Embed one detected face of a photo that may show others too; no cache is asked or written."""
+        return self._features(image, SquareFace(face, True))
+
     def _embed(self, image: Tensor, kind: str, find: Callable[[], SquareFace]) -> IdentityFeatures:
         if self.cache is None:
             return self._features(image, find())
