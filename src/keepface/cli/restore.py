@@ -44,9 +44,7 @@ def restore(
     temperature: Annotated[float | None, typer.Option(help="Start noise, 0..1; less invents less.")] = None,
     fidelity: Annotated[float | None, typer.Option(help="0 draws faces anew, 1 hardly; default: the family's.")] = None,
     clean: Annotated[bool | None, typer.Option("--clean/--no-clean", help="Clean first; default: as learned.")] = None,
-    structure: Annotated[
-        str, typer.Option(help="Sampling starts from the photo, or from what guided makes.")
-    ] = "photo",
+    structure: Annotated[str, typer.Option(help="What sampling starts from: photo, or guided.")] = "photo",
     identity: Annotated[float, typer.Option(help="Strength of the references, 0..1.")] = 1.0,
     colour: Annotated[str, typer.Option(help="Colours from the input: wavelet, adain or none.")] = "wavelet",
     harmonise: Annotated[bool, typer.Option(help="Match the photo's grain and blur.")] = True,
