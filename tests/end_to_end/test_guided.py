@@ -106,6 +106,14 @@ def test_the_result_looks_more_like_the_clean_photo_that_the_method_never_saw(
     assert cosine(judge.embed(after, face), truth) > cosine(judge.embed(before, face), truth) + 0.1
 
 
+def test_the_readmes_first_command_restores_the_one_face(tmp_path: Path) -> None:
+    result = keepface("restore", EXAMPLES / "old.png", *BY_REFERENCE, "-o", tmp_path / "restored.png", "--json")
+    (face,) = rows(result)[0]["faces"]
+    assert result.exit_code == 0 and (face["method"], face["outcome"]) == ("guided", "restored")
+    likeness = face["similarity"]
+    assert likeness["output_to_references"] > likeness["input_to_references"]
+
+
 def test_only_pixels_around_the_face_change(low: Path, made: tuple[Path, dict[str, Any]]) -> None:
     left, top, right, bottom = made[1]["faces"][0]["box"]
     rows, columns = np.nonzero((pixels(low) != pixels(made[0])).any(axis=2))
