@@ -64,7 +64,7 @@ def restore(
     cache: Annotated[bool, typer.Option("--cache", help="Keep the references' features for next time.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Restore the faces in photos, led by other photos (--ref) of the person, or of each person (--people)."""
+    """Restore the faces in photos, guided by other photos (--ref) of the person, or of each person (--people)."""
     jobs, wanted = read_jobs(ctx.params), read_many(ctx)
     tell_left_out(jobs)
     if any(os.path.isdir(path) for path in inputs):
