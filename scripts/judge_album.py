@@ -3,7 +3,9 @@
 python scripts/judge_album.py ALBUM -o OUT
 
 ALBUM holds photos/, people/NAME/*.jpg and truth.json (for every photo its faces: person or null, and centre in pixels).
-Prints a line a face and the sums; writes the restored pictures, and each photo's JSON row, into OUT.
+Prints a line a face and the sums; writes the restored pictures, and each photo's JSON row, into OUT. Where truth.json
+names the clean originals, faces that were changed are also compared with these: perceptual distance, and the judge's
+cosine.
 """
 
 import argparse
@@ -12,6 +14,7 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from keepface.engine.batch import Item, batching_for, restore_each
@@ -21,8 +24,13 @@ from keepface.engine.references import gather_references
 from keepface.engine.restorer import Restorer
 from keepface.engine.result import FaceResult, Restoration
 from keepface.engine.settings import RestoreSettings
+from keepface.faces.align import align_ffhq, template_face
+from keepface.identity.facenet_layers import FaceNetLayers
 from keepface.image.files import read_photo
+from keepface.image.size import resize
+from keepface.metrics.texture import TextureDistance
 
+COMPARED_PX = 160  # side of the squares that are compared with the clean originals
 NEAR = 0.35  # of a face's box: so far may its middle be from where the truth says
 
 
@@ -57,6 +65,43 @@ def main() -> None:
     print(f"precision {right / max(right + counts['wrong'], 1):.3f}, recall {right / known:.3f}")
     print(f"{counts['strangers']} strangers, {counts['touched']} of them changed")
     print("; ".join(f"{word}: {count}" for word, count in counts.items() if word.startswith("verdict")))
+    compare_with_clean(restorer, given.album, truth, done)
+
+
+def compare_with_clean(restorer: Restorer, album: Path, truth: list[dict], done: dict[int, Restoration]) -> None:
+    """Print how near the known faces that were changed are to their clean originals, before and after."""
+    distance = TextureDistance(FaceNetLayers())
+    counts: Counter[str] = Counter()
+    sums = torch.zeros(4)
+    for number, row in enumerate(truth):
+        if "clean" not in row:
+            continue
+        clean = read_photo(album / row["clean"]).pixels
+        size = (clean.shape[1], clean.shape[2])
+        faces = restorer.embedder.detector.detect(clean)
+        shown = [resize(read_photo(album / row["photo"]).pixels, size), resize(done[number].image.pixels, size), clean]
+        for expected in row["faces"]:
+            result = nearest(done[number], expected["centre"])
+            if not expected["person"] or result is None or not result.changed:
+                continue
+            middle = np.array(expected["centre"]) * clean.shape[2] / read_photo(album / row["photo"]).pixels.shape[2]
+            face = min(faces, key=lambda item, at=middle: float(np.linalg.norm(item.points.mean(0) - at)))
+            squares = [align_ffhq(pixels, face.points, COMPARED_PX).crop for pixels in shown]
+            found = [restorer.judge.embed(square, template_face(COMPARED_PX)) for square in squares]
+            before, after = (distance(square, squares[2]) for square in squares[:2])
+            was, now = float(found[0] @ found[2]), float(found[1] @ found[2])
+            counts["changed"] += 1
+            counts["both better"] += after < before and now > was
+            counts["perceptual distance lower"] += after < before
+            counts["likeness higher"] += now > was
+            counts["both worse"] += after >= before and now <= was
+            sums += torch.tensor([before, after, was, now])
+            nearer = f"perceptual {before:.3f} -> {after:.3f}, likeness {was:.3f} -> {now:.3f}"
+            print(f"{row['photo']} {expected['person']}: {nearer}")
+    if counts["changed"]:
+        before, after, was, now = (sums / counts["changed"]).tolist()
+        mean = f"perceptual {before:.3f} -> {after:.3f}, likeness {was:.3f} -> {now:.3f}"
+        print(f"beside the clean originals: {dict(counts)}; on average {mean}")
 
 
 def keep(item: Item, restoration: Restoration) -> Restoration:
