@@ -16,9 +16,9 @@ SENTENCES = {  # of what was done to a face before anything was drawn
     "unlikely_match": "left as it was: most like {person}, but hardly this person (probability {probability:.2f})",
     "too_blurred_of_several": "left as it was: of {faces} faces the most like the references, but too blurred to tell "
     "whose it is; {ask}",
-    "led_on_your_word": "too blurred to tell whose face it is: led by the references on your word",
+    "led_on_your_word": "too blurred to tell whose face it is: guided by the references on your word",
     "like_no_other": "no references: no other face of the album is surely of this person",
-    "no_good_photo": "no references: no other photo of {label} is good enough to lead",
+    "no_good_photo": "no references: no other photo of {label} is good enough to guide it",
     "narrow": "skipped: {width:.0f} px wide, and at least {needed:g} px are asked for",
     "unsure": "skipped: sure by {score:.2f} that it is a face, and {needed:g} is asked for",
     "not_asked": "skipped: not asked for",
@@ -36,7 +36,7 @@ WOULD = {  # what a way would do to a face
     "weaker": "have fainter {part} ({share:.0%} of the contrast)",
     "lost": "be less clearly a face (sure by {before:.2f} to {after:.2f})",
     "moved": "have eyes, nose and mouth in other places ({share:.0%} of the distance between the eyes)",
-    "other_brightness": "be {change:+.0%} brighter",
+    "other_brightness": "change in brightness by {change:+.0%} of white",
     "other_colour": "have another colour ({change:.0%} of white)",
 }
 KEPT = {  # the same of a result that was kept as asked
@@ -44,10 +44,10 @@ KEPT = {  # the same of a result that was kept as asked
     "less_alike": "it is less like the references than before ({before:.2f} to {after:.2f})",
     "hardly_alike": "it hardly looks like the person of the references (probability {probability:.2f})",
     "less_detail": "it holds less detail than the photo ({before:.0f} to {after:.0f} px)",
-    "weaker": "its {part} are fainter ({share:.0%} of the contrast)",
+    "weaker": "fainter {part} ({share:.0%} of the contrast)",
     "lost": "it is less clearly a face (sure by {before:.2f} to {after:.2f})",
     "moved": "its eyes, nose and mouth are in other places ({share:.0%} of the distance between the eyes)",
-    "other_brightness": "it is {change:+.0%} brighter",
+    "other_brightness": "its brightness changed by {change:+.0%} of white",
     "other_colour": "it has another colour ({change:.0%} of white)",
 }
 
